@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+UV_VERSION := 0.13.9
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+.PHONY: demo
+demo: system venv ## two KVM hosts on this machine, one real machine moved between them
+	$(PY) -m lab demo
+
+.PHONY: demo-down
+demo-down: ## end the demo and leave nothing behind
+	$(PY) -m lab down
+
+.PHONY: test
+test: system venv check live ## everything CI runs
+
+.PHONY: test-all
+test-all: system venv check ## everything, the longer live cases too
+	$(PY) -m lab test --slow
+
+.PHONY: check
+check: venv ## lint, types, layers, unit, contract and flow tests (the inner loop)
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/codespell .
+	.venv/bin/mypy .
+	.venv/bin/lint-imports
+	.venv/bin/pytest -q -m "not live"
+
+.PHONY: live
+live: venv ## the live tests, on the lab
+	$(PY) -m lab test
+
+.PHONY: system
+system: ## the system packages (Debian, SUSE, Red Hat families)
+	deployments/install-system-packages --lab
+
+.PHONY: venv
+venv: .venv/.stamp ## the Python environment, exactly as locked
+
+.venv/.stamp: requirements.lock pyproject.toml
+	@test -x .uv/bin/uv || (python3 -m venv .uv && .uv/bin/pip install -q uv==$(UV_VERSION))
+	.uv/bin/uv venv -q --clear --python 3.11 .venv
+	.uv/bin/uv pip sync -q --require-hashes requirements.lock
+	.uv/bin/uv pip install -q --no-deps -e .
+	@touch $@
+
+.PHONY: lock
+lock: ## resolve the dependencies anew into requirements.lock
+	.uv/bin/uv pip compile -q --generate-hashes --no-annotate --python-version 3.11 \
+	  pyproject.toml --group pyproject.toml:dev -o requirements.lock
+
+.PHONY: fix
+fix: venv ## format and mend what ruff can mend
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .

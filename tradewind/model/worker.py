@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The temporary VM on the destination host."""
+
+from enum import StrEnum
+
+from pydantic import SecretStr
+
+from tradewind.model.record import Record
+
+
+class WorkerPurpose(StrEnum):
+    """What a worker was started for."""
+
+    TRANSFER = "transfer"
+    MORPHING = "morphing"
+
+
+class WorkerAddressSource(StrEnum):
+    """Who is asked for a worker's address."""
+
+    AGENT = "agent"
+    LEASE = "lease"
+    ARP = "arp"
+
+
+class WorkerSpec(Record):
+    """What a worker shall be; `memory` and `volume_size` are bytes."""
+
+    image_pool: str
+    image_volume: str
+    network: str
+    vcpus: int
+    memory: int
+    volume_size: int
+    address_source: WorkerAddressSource
+    disk_slots: int
+
+
+class Worker(Record):
+    """A running worker. `host_key` is the "type base64" it proves itself with."""
+
+    domain: str
+    address: str
+    port: int = 22
+    username: str
+    private_key: SecretStr
+    host_key: str
+    purpose: WorkerPurpose
+    run_id: str
+    seconds_to_ssh: float
+
+
+class WriterAccess(Record):
+    """How to reach a writer service: HTTPS with certificates made for this worker only.
+
+    All three are PEM texts; `client_key` belongs to `client_certificate`.
+    """
+
+    address: str
+    port: int
+    ca_certificate: str
+    client_certificate: str
+    client_key: SecretStr
