@@ -24,8 +24,30 @@ class Mount(Record):
     options: str = ""
 
 
+class FileSystem(Record):
+    """A file system (or swap space) on the guest's disks.
+
+    `device` is its name inside the worker; `disk` counts the machine's disks from 0, `partition`
+    is 0 when it fills the whole disk.
+    """
+
+    device: str
+    disk: int
+    partition: int
+    fstype: str
+    uuid: str = ""
+    label: str = ""
+    partuuid: str = ""
+    partlabel: str = ""
+
+
 class GuestOS(Record):
-    """What inspection found. `kernels` are the versions that can be booted, newest first."""
+    """What inspection found. `kernels` are the versions that can be booted, newest first.
+
+    `mounts` are the file systems that belong to the system, "/" first, in the guest's own order;
+    `macs` are the addresses of the machine's NICs, in its order; `notes` are sentences for the
+    report.
+    """
 
     family: Family
     id: str
@@ -34,6 +56,8 @@ class GuestOS(Record):
     mounts: tuple[Mount, ...]
     kernels: tuple[str, ...]
     macs: tuple[str, ...] = ()
+    filesystems: tuple[FileSystem, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Outcome(Record):
@@ -42,6 +66,12 @@ class Outcome(Record):
     changed: bool
     summary: str
     remedy: str = ""
+
+
+class MountedGuest(Record):
+    """Where in the worker the guest's root is mounted."""
+
+    root: str
 
 
 class StepReport(Record):

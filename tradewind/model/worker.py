@@ -5,14 +5,8 @@ from enum import StrEnum
 
 from pydantic import SecretStr
 
+from tradewind.model.label import Purpose
 from tradewind.model.record import Record
-
-
-class WorkerPurpose(StrEnum):
-    """What a worker was started for."""
-
-    TRANSFER = "transfer"
-    MORPHING = "morphing"
 
 
 class WorkerAddressSource(StrEnum):
@@ -45,7 +39,7 @@ class Worker(Record):
     username: str
     private_key: SecretStr
     host_key: str
-    purpose: WorkerPurpose
+    purpose: Purpose
     run_id: str
     seconds_to_ssh: float
 

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Open the ledger's database, brought up to date."""
+
+from pathlib import Path
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlmodel import create_engine
+
+from tradewind.errors import ConnectionFailedError, OptionError
+
+_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+# Any number does, as long as nobody else uses it in the same database.
+_LOCK: Final = 0x7472_6164
+
+
+def open_database(place: str) -> Engine:
+    """Open a SQLite file (a plain path) or any SQLAlchemy URL, and run missing migrations.
+
+    Two processes may do that at the same time: one waits for the other.
+    """
+    engine = _engine(place)
+    try:
+        with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":
+                connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+            _upgrade(connection)
+    except OperationalError as error:
+        raise ConnectionFailedError(
+            f"ledger {engine.url.render_as_string()}: {error.orig}",
+            "see that the database runs, or name another one in sqlite_database_file",
+        ) from None
+    return engine
+
+
+def _engine(place: str) -> Engine:
+    if "://" not in place:
+        return _sqlite(Path(place).expanduser())
+    try:
+        url = make_url(place)
+        if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
+            return _sqlite(Path(url.database or ""))
+        return create_engine(url, pool_pre_ping=True)
+    except (ArgumentError, ImportError) as error:
+        raise OptionError(
+            f"option sqlite_database_file: not a usable SQLAlchemy URL ({error})",
+            "give a path, or a URL such as postgresql+psycopg://host/database",
+        ) from None
+
+
+def _sqlite(path: Path) -> Engine:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OptionError(
+            f"option sqlite_database_file: {path.parent} cannot be made ({error.strerror})",
+            "name a file in a folder that this account may write to",
+        ) from None
+    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+    event.listen(engine, "connect", _leave_transactions_to_us)
+    event.listen(engine, "begin", _lock_at_once)
+    return engine
+
+
+def _leave_transactions_to_us(connection: Any, _record: Any) -> None:
+    # https://docs.sqlalchemy.org/en/20/dialects/sqlite.html, "Serializable isolation": sqlite3
+    # begins a transaction only before the first write, which is too late to exclude anybody.
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _lock_at_once(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _upgrade(connection: Connection) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

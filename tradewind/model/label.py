@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is written on every domain we make, so that a sweep knows whose it is."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from tradewind.model.record import Record
+
+
+class Purpose(StrEnum):
+    """What a labelled domain is for.
+
+    A worker of either kind; the reader of a machine that is shut off; the migrated machine itself.
+    """
+
+    TRANSFER = "transfer"
+    MORPHING = "morphing"
+    READER = "reader"
+    MACHINE = "machine"
+
+
+class LabelState(StrEnum):
+    """Whether the domain belongs to its run, or outlives it."""
+
+    TEMPORARY = "temporary"
+    FINISHED = "finished"
+
+
+class Label(Record):
+    """Who made a domain, when and what for.
+
+    A temporary domain whose run no longer lives may be removed; a finished one never.
+    `controller` is the host name of the machine that drives the run.
+    """
+
+    transfer: str
+    run: str
+    purpose: Purpose
+    created: datetime
+    controller: str
+    state: LabelState = LabelState.TEMPORARY

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the ledger remembers, as the rest of the project sees it."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from tradewind.model.machine import VirtualMachine
+from tradewind.model.record import Record
+
+
+class RunKind(StrEnum):
+    """What a run does with a transfer."""
+
+    EXECUTION = "execution"
+    DEPLOYMENT = "deployment"
+
+
+class RunState(StrEnum):
+    """How a run ended; RUNNING says nothing of whether its process still lives."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    ABANDONED = "abandoned"
+
+
+class Transfer(Record):
+    """One machine on its way from a source to a destination, named by their blocks.
+
+    `machine` is what the source said last; `synced` is when the replica was last made equal.
+    """
+
+    id: str
+    source: str
+    destination: str
+    machine: VirtualMachine
+    synced: datetime | None = None
+
+
+class Owner(Record):
+    """The process that drives a run, known so well that its death can be proven.
+
+    `started` is the process's start in clock ticks since boot (proc(5), field 22 of stat).
+    """
+
+    host: str
+    machine: str
+    boot: str
+    pid: int
+    started: int
+
+
+class Life(StrEnum):
+    """What is known of an owner."""
+
+    ALIVE = "alive"
+    DEAD = "dead"
+    UNKNOWN = "unknown"
