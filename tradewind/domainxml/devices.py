@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Devices that workers and migrated machines have alike.
+
+Format: https://libvirt.org/formatdomain.html#devices.
+"""
+
+from typing import Final
+
+from tradewind.domainxml.document import E, Element
+from tradewind.errors import HypervisorError
+from tradewind.model.machine import Nic
+
+AGENT_CHANNEL: Final = "org.qemu.guest_agent.0"
+
+
+def target_name(prefix: str, index: int) -> str:
+    """Name the n-th disk of a bus: vda … vdz, vdaa and so on."""
+    letters = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        letters = chr(ord("a") + rest) + letters
+    return prefix + letters
+
+
+def disk(path: str, format_: str, target: str, bus: str) -> Element:
+    """Describe a disk whose contents matter.
+
+    `cache=none` keeps the host's page cache out of the way: what the guest reads back comes from
+    the storage, so a digest read there proves something, and a flush has little left to do. With
+    sparse files QEMU's threads are left to do the I/O, since a native asynchronous write that has
+    to allocate blocks the whole guest; block devices have nothing to allocate.
+    """
+    block = path.startswith("/dev/")
+    driver = E.driver(name="qemu", type=format_, cache="none", discard="unmap")
+    if block:
+        driver.set("io", "native")
+    driver.set("detect_zeroes", "off")  # the sender finds the zeroes
+    return E.disk(
+        driver,
+        _source(path, block),
+        E.target(dev=target, bus=bus),
+        type="block" if block else "file",
+        device="disk",
+    )
+
+
+def _source(path: str, block: bool) -> Element:
+    if not path.startswith("/"):
+        raise HypervisorError(
+            f"volume {path} is neither a file nor a block device of the host",
+            "use a pool of files (dir, fs, netfs) or of block devices (logical, iscsi, disk)",
+        )
+    return E.source(dev=path) if block else E.source(file=path)
+
+
+def cdrom(path: str, target: str) -> Element:
+    """Describe an ISO on virtio-scsi: the cloud kernels of distributions have no AHCI driver."""
+    return E.disk(
+        E.driver(name="qemu", type="raw"),
+        E.source(file=path),
+        E.target(dev=target, bus="scsi"),
+        E.readonly(),
+        type="file",
+        device="cdrom",
+    )
+
+
+def scsi_controller() -> Element:
+    """Describe a virtio-scsi controller."""
+    return E.controller(type="scsi", index="0", model="virtio-scsi")
+
+
+def root_ports(machine_type: str, count: int) -> tuple[Element, ...]:
+    """Describe free PCI Express slots, which a q35 domain does not have of itself."""
+    if "q35" not in machine_type:
+        return ()  # the 31 slots of a plain PCI bus take hot-plugged devices as they are
+    # Libvirt numbers what has no index from 0 on, and 0 has to be the root itself.
+    root = E.controller(type="pci", index="0", model="pcie-root")
+    return (root, *(E.controller(type="pci", model="pcie-root-port") for _ in range(count)))
+
+
+def interface(nic: Nic) -> Element:
+    """Describe a virtio NIC on a libvirt network, its MAC address given."""
+    return E.interface(
+        E.mac(address=nic.mac),
+        E.source(network=nic.network),
+        E.model(type="virtio"),
+        type="network",
+    )
+
+
+def serial_console(log: str | None, *, append: bool) -> tuple[Element, Element]:
+    """Describe a serial console, with what it prints kept in a file of the host."""
+    port = E.serial(type="pty")
+    if log is not None:
+        port.append(E.log(file=log, append="on" if append else "off"))
+    port.append(E.target(port="0"))
+    return port, E.console(E.target(type="serial", port="0"), type="pty")
+
+
+def agent_channel() -> Element:
+    """Describe the channel of the QEMU guest agent."""
+    return E.channel(E.target(type="virtio", name=AGENT_CHANNEL), type="unix")
+
+
+def random_source() -> Element:
+    """Describe a virtio RNG; /dev/urandom never blocks the guest's boot."""
+    return E.rng(E.backend("/dev/urandom", model="random"), model="virtio")
