@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Private keys as operators hand them over: base64 of a key file, or its path.
+
+No message ever contains the value.
+"""
+
+import base64
+import binascii
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import (
+    load_pem_private_key,
+    load_ssh_private_key,
+)
+from pydantic import SecretStr
+
+from tradewind.errors import KeyMaterialError
+
+_MAKE = "make one that is not locked: ssh-keygen -t ed25519 -N ''"
+
+
+def private_key_from_base64(value: str, field: str) -> SecretStr:
+    """Decode and check a key; KeyMaterialError names the field."""
+    try:
+        decoded = base64.b64decode("".join(value.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise KeyMaterialError(
+            f"{field} is not base64", "its value is what `base64 -w0 <key file>` prints"
+        ) from None
+    return _checked(decoded, field)
+
+
+def private_key_from_file(path: Path, field: str) -> SecretStr:
+    """Read and check a key; KeyMaterialError names the field and the path."""
+    try:
+        content = path.expanduser().read_bytes()
+    except OSError as error:
+        raise KeyMaterialError(
+            f"{field}: {path} cannot be read ({error.strerror})", "name a readable key file"
+        ) from None
+    return _checked(content, f"{field} ({path})")
+
+
+def _checked(content: bytes, field: str) -> SecretStr:
+    load = load_ssh_private_key if b"OPENSSH PRIVATE KEY" in content else load_pem_private_key
+    try:
+        load(content, password=None)
+    except TypeError:
+        raise KeyMaterialError(f"{field} is locked by a passphrase", _MAKE) from None
+    except UnsupportedAlgorithm:
+        raise KeyMaterialError(f"{field} is a key of an unsupported type", _MAKE) from None
+    except ValueError as error:
+        # cryptography says of a locked OpenSSH key that it needs a password, in a ValueError.
+        if "password" in str(error).lower():
+            raise KeyMaterialError(f"{field} is locked by a passphrase", _MAKE) from None
+        raise KeyMaterialError(
+            f"{field} is not a private key",
+            "a private key begins with -----BEGIN … PRIVATE KEY-----; a public one does not do",
+        ) from None
+    return SecretStr(content.decode())

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A shell on a host or in a worker, over one SSH connection."""
+
+import contextlib
+import io
+import math
+import shlex
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from pydantic import SecretStr
+
+from tradewind.errors import (
+    AccessRefusedError,
+    ConnectionFailedError,
+    KeyMaterialError,
+    LateError,
+    RemoteCommandError,
+)
+from tradewind.model.host import HostAccess
+from tradewind.model.worker import Worker
+from tradewind.ports import Completed
+from tradewind.remote.handshake import (
+    answers,
+    offered_host_key,
+    offered_host_keys,
+    proven,
+    resolve_host_key,
+)
+from tradewind.units import MiB
+
+__all__ = [
+    "Shell",
+    "connect",
+    "connect_to_host",
+    "connect_to_worker",
+    "offered_host_key",
+    "offered_host_keys",
+    "probe",
+    "resolve_host_key",
+]
+
+# More than any command we run has to say; a hostile guest cannot fill the controller's memory.
+MAX_OUTPUT: Final = 32 * MiB
+# Seconds a command has to end after SIGTERM, and that we wait longer than the far side does.
+_KILL_AFTER: Final = 5
+_GRACE: Final = 15
+_PIECE: Final = 32 * 1024
+_TAIL_LINES: Final = 12
+
+_WRITE: Final = (
+    't=$(mktemp "$1.XXXXXX") && '
+    '{ cat >"$t" && chmod "$2" "$t" && mv -fT "$t" "$1" || { rm -f "$t"; exit 1; }; }'
+)
+
+
+@contextlib.contextmanager
+def connect(
+    address: str,
+    port: int,
+    username: str,
+    private_key: SecretStr,
+    host_key: str,
+    timeout: float = 30,
+) -> Iterator["Shell"]:
+    """Lend a shell; `private_key` is the key's text and never leaves memory.
+
+    `host_key` is pinned: a known_hosts line, its "type base64" part, or "SHA256:…". Raises
+    HostKeyError, ConnectionFailedError (unreachable within `timeout` seconds), AccessRefusedError
+    (the host does not accept the account or the key) or KeyMaterialError.
+    """
+    key = _load(private_key)
+    with proven(address, port, host_key, timeout) as transport:
+        where = f"{username}@{address}:{port}"
+        transport.auth_timeout = timeout
+        try:
+            transport.auth_publickey(username, key)
+        except paramiko.AuthenticationException as error:
+            raise _refused(where, key, error) from None
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise ConnectionFailedError(f"{where}: lost while logging in: {error}") from None
+        yield Shell(transport, where)
+
+
+def probe(address: str, port: int, host_key: str, timeout: float = 5) -> bool:
+    """Whether an SSH server with the pinned key answers there within `timeout` seconds.
+
+    False for anything else that may be there: nothing, no SSH server, one with another key.
+    """
+    return answers(address, port, host_key, timeout)
+
+
+class Shell:
+    """Commands over one connection, as the account it was opened for; satisfies `ports.Remote`."""
+
+    def __init__(self, transport: paramiko.Transport, where: str) -> None:
+        self._transport = transport
+        self._where = where
+
+    def run(
+        self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60, check: bool = True
+    ) -> Completed:
+        """Run a command; both outputs are drained while it runs.
+
+        After `timeout` seconds it is killed on the far side (a closed channel alone would leave
+        it running there): LateError. Outputs are decoded as UTF-8 with surrogateescape, so that
+        text in another encoding can be written back unchanged.
+        """
+        limit = math.ceil(timeout)
+        command = shlex.join(["timeout", "-k", str(_KILL_AFTER), str(limit), *argv])
+        started = time.monotonic()
+        with self._channel(argv, timeout) as channel:
+            talk = _Conversation(channel, stdin, limit + _GRACE)
+            status = talk.hold(command)
+        late = time.monotonic() - started >= timeout
+        if status is None or (late and status in {124, 137}):
+            raise LateError(f"{self._where}: `{_short(argv)}` did not end within {timeout:.0f} s")
+        completed = Completed(tuple(argv), status, talk.stdout, talk.stderr)
+        self._judge(completed, check=check)
+        return completed
+
+    def write(self, path: str, content: bytes, mode: int = 0o600) -> None:
+        """Put a file there in one move: a reader sees the old file or the whole new one."""
+        self.run(["sh", "-c", _WRITE, "sh", path, f"{mode:o}"], stdin=content)
+
+    @contextlib.contextmanager
+    def _channel(self, argv: Sequence[str], timeout: float) -> Iterator[paramiko.Channel]:
+        try:
+            with self._transport.open_session(timeout=min(timeout, 60)) as channel:
+                yield channel
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise ConnectionFailedError(
+                f"{self._where}: the connection broke at `{_short(argv)}`: {error or 'closed'}"
+            ) from None
+
+    def _judge(self, completed: Completed, *, check: bool) -> None:
+        if completed.status < 0 and not self._transport.is_active():
+            raise ConnectionFailedError(
+                f"{self._where}: the connection broke while `{_short(completed.argv)}` ran"
+            )
+        if not check or completed.status == 0:
+            return
+        how = f"status {completed.status}" if completed.status >= 0 else "a signal"
+        said = _tail(completed.stderr) or _tail(completed.stdout) or "(it said nothing)"
+        raise RemoteCommandError(
+            f"{self._where}: `{_short(completed.argv)}` ended with {how}:\n{said}"
+        )
+
+
+class _Conversation:
+    """One command: feeds its input and drains both outputs at once, until it ends or is late."""
+
+    def __init__(self, channel: paramiko.Channel, stdin: bytes, timeout: float) -> None:
+        self._channel = channel
+        self._stdin = stdin
+        self._deadline = time.monotonic() + timeout
+        self._stdout = bytearray()
+        self._stderr = bytearray()
+
+    @property
+    def stdout(self) -> str:
+        return self._stdout.decode(errors="surrogateescape")
+
+    @property
+    def stderr(self) -> str:
+        return self._stderr.decode(errors="surrogateescape")
+
+    def hold(self, command: str) -> int | None:
+        """Return the command's status; None when it did not end in time."""
+        self._channel.settimeout(None)
+        self._channel.exec_command(command)
+        threads = [
+            threading.Thread(target=work, daemon=True)
+            for work in (
+                self._feed,
+                lambda: self._drain(self._channel.recv, self._stdout),
+                lambda: self._drain(self._channel.recv_stderr, self._stderr),
+            )
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(max(0, self._deadline - time.monotonic()))
+        remaining = max(0, self._deadline - time.monotonic())
+        if any(t.is_alive() for t in threads) or not self._channel.status_event.wait(remaining):
+            return None
+        self._refuse_floods(command)
+        return self._channel.exit_status
+
+    def _refuse_floods(self, command: str) -> None:
+        if max(len(self._stdout), len(self._stderr)) > MAX_OUTPUT:
+            raise RemoteCommandError(
+                f"`{command[:200]}` printed more than {MAX_OUTPUT // MiB} MiB; it was stopped"
+            )
+
+    def _feed(self) -> None:
+        # Small pieces: on one large object paramiko copies the rest at every packet.
+        with contextlib.suppress(OSError):
+            for start in range(0, len(self._stdin), _PIECE):
+                self._channel.sendall(self._stdin[start : start + _PIECE])
+        with contextlib.suppress(OSError):
+            self._channel.shutdown_write()
+
+    def _drain(self, receive: Callable[[int], bytes], into: bytearray) -> None:
+        with contextlib.suppress(OSError):
+            while piece := receive(_PIECE):
+                into += piece
+                if len(into) > MAX_OUTPUT:
+                    self._channel.close()
+                    return
+
+
+def _load(private_key: SecretStr) -> paramiko.PKey:
+    """Read a private key in OpenSSH, PEM or PKCS#8 form; no part of it gets into a message."""
+    text = private_key.get_secret_value().strip().encode() + b"\n"
+    loader = (
+        serialization.load_ssh_private_key
+        if b"BEGIN OPENSSH" in text
+        else serialization.load_pem_private_key
+    )
+    try:
+        # paramiko reads RSA, EC and OPENSSH headings only: everything is turned into the last.
+        openssh = loader(text, password=None).private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.OpenSSH,
+            serialization.NoEncryption(),
+        )
+        for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
+            with contextlib.suppress(paramiko.SSHException):
+                return kind.from_private_key(io.StringIO(openssh.decode()))
+    except TypeError:
+        raise KeyMaterialError(
+            "the SSH private key is locked by a passphrase", "give a key without a passphrase"
+        ) from None
+    except (ValueError, UnsupportedAlgorithm):
+        pass
+    raise KeyMaterialError(
+        "the SSH private key is not a key that can be used",
+        "give an Ed25519, ECDSA or RSA private key in OpenSSH or PEM form",
+    )
+
+
+def _refused(
+    where: str, key: paramiko.PKey, error: paramiko.AuthenticationException
+) -> AccessRefusedError:
+    if isinstance(error, paramiko.BadAuthenticationType):
+        return AccessRefusedError(
+            f"{where}: the host does not accept public keys, only {', '.join(error.allowed_types)}",
+            "allow PubkeyAuthentication in its sshd_config",
+        )
+    return AccessRefusedError(
+        f"{where}: the host refuses the key {key.fingerprint}",
+        "add its public half to the account's authorized_keys on the host, and see that the "
+        "account is not locked",
+    )
+
+
+def _short(argv: Sequence[str]) -> str:
+    text = " ".join(shlex.join(argv).split())
+    return text if len(text) <= 160 else text[:157] + "…"
+
+
+def _tail(text: str) -> str:
+    lines = text.encode(errors="replace").decode().strip().splitlines()
+    return "\n".join("    " + line[:400] for line in lines[-_TAIL_LINES:])
+
+
+def connect_to_worker(worker: Worker) -> contextlib.AbstractContextManager[Shell]:
+    """Lend a root shell in a worker."""
+    return connect(
+        worker.address, worker.port, worker.username, worker.private_key, worker.host_key
+    )
+
+
+def connect_to_host(access: HostAccess) -> contextlib.AbstractContextManager[Shell]:
+    """Lend a shell on a host, with the rights of its account."""
+    return connect(access.host, access.port, access.username, access.private_key, access.host_key)
