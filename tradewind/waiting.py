@@ -2,13 +2,17 @@
 """Poll until true, or late (home of tenacity)."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Final, TypeVar
 
 import tenacity
 
 from tradewind.errors import LateError
 
 T = TypeVar("T")
+
+# Seconds a signal may wait for the main thread: a cancellation shall arrive within one.
+SIGNAL_INTERVAL: Final = 0.2
 
 
 def wait_for(
@@ -35,3 +39,21 @@ def wait_for(
         raise LateError(f"{what}: not within {timeout:.0f} s", hint) from None
     assert result is not None  # noqa: S101 - retry_if_result excludes it; this tells mypy
     return result
+
+
+def run_interruptibly(work: Callable[[], T]) -> T:
+    """Run one long call that holds its thread (libvirt's do) so that a signal gets through.
+
+    A signal's exception can only be raised between two Python instructions of the main thread;
+    a call that blocks in C delays a cancellation until it returns. The abandoned call goes on in
+    its thread; whoever undoes the work must expect that.
+    """
+    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="long-call")
+    try:
+        future = executor.submit(work)
+        while True:
+            done, _ = wait([future], timeout=SIGNAL_INTERVAL)
+            if done:
+                return future.result()
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)

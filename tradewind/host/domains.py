@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Domains: define, start, attach, label, end."""
+
+import contextlib
+import json
+from typing import Any, Final
+
+import libvirt
+import libvirt_qemu
+
+from tradewind.domainxml import labels
+from tradewind.domainxml import worker as worker_xml
+from tradewind.domainxml.machine import DiskFacts
+from tradewind.errors import HypervisorError, NotFoundError
+from tradewind.host import storage
+from tradewind.model.label import Label
+from tradewind.model.machine import PowerState
+from tradewind.model.storage import ReplicaVolume
+from tradewind.model.worker import WorkerAddressSource
+from tradewind.waiting import wait_for
+
+DETACH_TIMEOUT: Final = 60
+AGENT_TIMEOUT: Final = 5
+
+_ADDRESS_SOURCES: Final = {
+    WorkerAddressSource.AGENT: libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT,
+    WorkerAddressSource.LEASE: libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE,
+    WorkerAddressSource.ARP: libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP,
+}
+
+_UNDEFINE_ALL: Final = (
+    libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+    | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+    | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+    | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+    | libvirt.VIR_DOMAIN_UNDEFINE_TPM
+)
+
+
+def find_domain(connection: libvirt.virConnect, name: str) -> libvirt.virDomain | None:
+    """Look up a domain by its name or UUID; None when there is none."""
+    for domain in connection.listAllDomains():
+        if name in (domain.name(), domain.UUIDString()):
+            return domain
+    return None
+
+
+def require_domain(connection: libvirt.virConnect, name: str) -> libvirt.virDomain:
+    """Look up a domain by its name or UUID; NotFoundError names the ones there are."""
+    domain = find_domain(connection, name)
+    if domain is None:
+        there = ", ".join(sorted(d.name() for d in connection.listAllDomains()))
+        raise NotFoundError(
+            f"no machine “{name}” on {connection.getHostname()}", f"there are: {there or 'none'}"
+        )
+    return domain
+
+
+def require_network(connection: libvirt.virConnect, name: str) -> None:
+    """Raise NotFoundError with the networks there are when this one is missing or stopped."""
+    networks = {net.name(): bool(net.isActive()) for net in connection.listAllNetworks()}
+    if name not in networks:
+        raise NotFoundError(
+            f"no libvirt network “{name}” on {connection.getHostname()}",
+            f"choose one of: {', '.join(sorted(networks)) or 'none; define one first'}",
+        )
+    if not networks[name]:
+        raise NotFoundError(
+            f"libvirt network “{name}” on {connection.getHostname()} is not running",
+            f"start it: virsh net-start {name}",
+        )
+
+
+def start_transient(connection: libvirt.virConnect, xml: str, *, paused: bool = False) -> None:
+    """Start a domain that is gone when it ends."""
+    connection.createXML(xml, libvirt.VIR_DOMAIN_START_PAUSED if paused else 0)
+
+
+def define(connection: libvirt.virConnect, xml: str) -> None:
+    """Define a domain, its XML validated against libvirt's schema."""
+    connection.defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+
+
+def start(connection: libvirt.virConnect, name: str, *, paused: bool = False) -> None:
+    """Start a defined domain."""
+    domain = require_domain(connection, name)
+    domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED if paused else 0)
+
+
+def resume(connection: libvirt.virConnect, name: str) -> None:
+    """Let a paused domain run."""
+    require_domain(connection, name).resume()
+
+
+def power(domain: libvirt.virDomain) -> PowerState:
+    """Whether a domain has a QEMU process."""
+    return PowerState.RUNNING if domain.isActive() else PowerState.SHUT_OFF
+
+
+def definition(domain: libvirt.virDomain) -> str:
+    """What the domain will be at its next start; a transient one has only what it is now."""
+    flags = libvirt.VIR_DOMAIN_XML_INACTIVE if domain.isPersistent() else 0
+    return str(domain.XMLDesc(flags))
+
+
+def measure_disk(domain: libvirt.virDomain, target: str) -> DiskFacts:
+    """Measure one disk as the guest sees it, and what the host stores of it."""
+    try:
+        capacity, allocation, _physical = domain.blockInfo(target)
+    except libvirt.libvirtError as error:
+        raise HypervisorError(
+            f"disk {target} of machine {domain.name()} cannot be measured: {error}",
+            "see that its file or volume still exists on the source",
+        ) from None
+    return DiskFacts(capacity=capacity, allocation=allocation)
+
+
+def destroy(connection: libvirt.virConnect, name: str) -> bool:
+    """End a domain at once and forget its definition; say whether there was one."""
+    domain = find_domain(connection, name)
+    if domain is None:
+        return False
+    with contextlib.suppress(libvirt.libvirtError):  # it may end by itself meanwhile
+        domain.destroy()
+    if find_domain(connection, name) is not None:
+        domain.undefineFlags(_UNDEFINE_ALL)
+    return True
+
+
+def attach_volume(connection: libvirt.virConnect, name: str, replica: ReplicaVolume) -> None:
+    """Hot-attach a volume to a running domain; its serial tells it from the others."""
+    domain = require_domain(connection, name)
+    xml = domain.XMLDesc()
+    if worker_xml.find_disk(xml, replica.serial) is not None:  # a retried step
+        return
+    path = storage.volume_path(connection, replica.volume)
+    device = worker_xml.attached_disk(
+        path, replica.volume.format, replica.serial, worker_xml.free_target(xml)
+    )
+    domain.attachDeviceFlags(device, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
+
+def detach_disk(connection: libvirt.virConnect, name: str, serial: str) -> None:
+    """Detach the disk with this serial, and wait until the guest let go of it."""
+    domain = require_domain(connection, name)
+    device = worker_xml.find_disk(domain.XMLDesc(), serial)
+    if device is None:
+        return
+    domain.detachDeviceFlags(device, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    wait_for(
+        lambda: worker_xml.find_disk(domain.XMLDesc(), serial) is None,
+        f"worker {name} lets go of disk {serial}",
+        DETACH_TIMEOUT,
+        every=0.5,
+        hint="the guest does not answer to the unplug request; see its console log",
+    )
+
+
+def write_label(connection: libvirt.virConnect, name: str, label: Label) -> None:
+    """Put a label on a domain, now and in its definition."""
+    domain = require_domain(connection, name)
+    flags = libvirt.VIR_DOMAIN_AFFECT_CONFIG
+    if domain.isActive():
+        flags |= libvirt.VIR_DOMAIN_AFFECT_LIVE
+    domain.setMetadata(
+        libvirt.VIR_DOMAIN_METADATA_ELEMENT,
+        labels.to_text(label),
+        labels.PREFIX,
+        labels.NAMESPACE,
+        flags,
+    )
+
+
+def read_label(domain: libvirt.virDomain) -> Label | None:
+    """Read a domain's label; None when it is not one of ours."""
+    try:
+        text = domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, labels.NAMESPACE)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() in {
+            libvirt.VIR_ERR_NO_DOMAIN_METADATA,
+            libvirt.VIR_ERR_NO_DOMAIN,
+        }:
+            return None
+        raise
+    return labels.from_text(text)
+
+
+def ask_agent(domain: libvirt.virDomain, command: str, timeout: int = AGENT_TIMEOUT) -> Any:
+    """Ask the guest agent; None when it does not answer."""
+    request = json.dumps({"execute": command})
+    try:
+        answer = libvirt_qemu.qemuAgentCommand(domain, request, timeout, 0)
+    except libvirt.libvirtError:
+        return None
+    return json.loads(answer)["return"]
+
+
+def addresses(domain: libvirt.virDomain, source: WorkerAddressSource) -> tuple[str, ...]:
+    """IPv4 addresses of a running domain, loopback left out; empty while none is known."""
+    try:
+        interfaces = domain.interfaceAddresses(_ADDRESS_SOURCES[source])
+    except libvirt.libvirtError as error:
+        return _no_address(error, source)
+    return tuple(
+        entry["addr"]
+        for interface in interfaces.values()
+        for entry in interface["addrs"] or ()
+        if entry["type"] == libvirt.VIR_IP_ADDR_TYPE_IPV4 and not entry["addr"].startswith("127.")
+    )
+
+
+def _no_address(error: libvirt.libvirtError, source: WorkerAddressSource) -> tuple[str, ...]:
+    # libvirt 9.0 misreads the neighbour table of recent kernels ("wrong nlmsg len"): that does
+    # not pass with time, so it must not look like an address that is still to come.
+    if source is WorkerAddressSource.ARP and "nlmsg" in str(error):
+        raise HypervisorError(
+            f"address source arp: libvirt on this host cannot read the neighbour table ({error})",
+            "set migr_worker_iface_addr_src to lease or agent",
+        ) from None
+    return ()
