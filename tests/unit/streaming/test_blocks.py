@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+import os
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.contract.disk_writer import expected_digest
+from tradewind.streaming.blocks import Need, block_ranges, runs, zero_digest
+from tradewind.streaming.writer_service import BLOCK, block_digests, combined
+
+DATA, OTHER, ZERO = os.urandom(BLOCK), os.urandom(BLOCK), bytes(BLOCK)
+BLOCKS = st.lists(st.sampled_from([DATA, OTHER, ZERO]), min_size=1, max_size=8)
+
+
+def range_digests(content: bytes) -> list[bytes]:
+    return [
+        combined(block_digests(memoryview(content)[start : start + size]))
+        for start, size in block_ranges(0, len(content))
+    ]
+
+
+@given(BLOCKS, BLOCKS, st.integers(1, BLOCK))
+def test_runs_make_any_target_like_the_source(
+    ours: list[bytes], theirs: list[bytes], tail: int
+) -> None:
+    count = min(len(ours), len(theirs))
+    size = (count - 1) * BLOCK + tail
+    source = b"".join(ours)[:size]
+    target = bytearray(b"".join(theirs)[:size])
+    position = 0
+    for run in runs(block_digests(memoryview(source)), range_digests(bytes(target)), size):
+        end = run.start + run.length
+        assert run.start == position
+        assert run.digest == expected_digest(source[run.start : end])
+        if run.need is Need.SAME:
+            assert target[run.start : end] == source[run.start : end]
+        elif run.need is Need.ZERO:
+            assert target[run.start : end] != bytes(run.length)
+            target[run.start : end] = bytes(run.length)
+        else:
+            target[run.start : end] = source[run.start : end]
+        position = end
+    assert position == size
+    assert target == source
+
+
+@given(BLOCKS)
+def test_a_blank_target_gets_no_zeroes(ours: list[bytes]) -> None:
+    source = b"".join(ours)
+    target = bytearray(len(source))
+    for run in runs(block_digests(memoryview(source)), None, len(source)):
+        assert run.need is not Need.ZERO
+        if run.need is Need.COPY:
+            target[run.start : run.start + run.length] = source[run.start : run.start + run.length]
+    assert target == source
+
+
+@given(st.integers(1, 5 * BLOCK))
+def test_the_digest_of_zeroes_needs_no_zeroes(length: int) -> None:
+    assert zero_digest(length) == expected_digest(bytes(length))

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+import datetime as dt
+import ipaddress
+import socket
+import ssl
+import threading
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from tests.fakes.writer_process import access_with
+from tradewind.streaming import writer_service
+from tradewind.streaming.certificates import WriterCertificates, make_certificates
+from tradewind.streaming.https_writer import client_context
+
+
+@pytest.fixture(scope="module")
+def certificates() -> WriterCertificates:
+    return make_certificates("198.18.1.2", "worker-1")
+
+
+def server_context(certificates: WriterCertificates, folder: Path) -> ssl.SSLContext:
+    paths = {}
+    for name, text in (
+        ("certificate", certificates.server_certificate),
+        ("key", certificates.server_key.get_secret_value()),
+        ("ca", certificates.ca_certificate),
+    ):
+        paths[name] = str(folder / name)
+        (folder / name).write_text(text)
+    return writer_service.tls_context(paths)
+
+
+def shake_hands(server: ssl.SSLContext, client: ssl.SSLContext, name: str) -> bytes:
+    """Connect both ends and send five bytes from the server; raises what the client sees."""
+    near, far = socket.socketpair()
+
+    def serve() -> None:
+        try:
+            with server.wrap_socket(far, server_side=True) as connection:
+                connection.sendall(b"hello")
+        except OSError:
+            far.close()
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        with client.wrap_socket(near, server_hostname=name) as connection:
+            return connection.recv(5)
+    finally:
+        near.close()
+        thread.join(5)
+
+
+def test_both_ends_accept_each_other(certificates: WriterCertificates, tmp_path: Path) -> None:
+    client = client_context(access_with(certificates, 1))
+    assert shake_hands(server_context(certificates, tmp_path), client, "198.18.1.2") == b"hello"
+
+
+def test_another_address_is_refused(certificates: WriterCertificates, tmp_path: Path) -> None:
+    client = client_context(access_with(certificates, 1))
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake_hands(server_context(certificates, tmp_path), client, "198.18.1.3")
+
+
+def test_the_authority_of_another_worker_is_refused(
+    certificates: WriterCertificates, tmp_path: Path
+) -> None:
+    client = client_context(access_with(make_certificates("198.18.1.2", "worker-1"), 1))
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake_hands(server_context(certificates, tmp_path), client, "198.18.1.2")
+
+
+def test_valid_from_yesterday_until_tomorrow(certificates: WriterCertificates) -> None:
+    now = dt.datetime.now(dt.UTC)
+    for text in (certificates.server_certificate, certificates.client_certificate):
+        certificate = x509.load_pem_x509_certificate(text.encode())
+        assert certificate.not_valid_before_utc < now - dt.timedelta(hours=23)
+        assert now + dt.timedelta(hours=23) < certificate.not_valid_after_utc
+        assert certificate.not_valid_after_utc < now + dt.timedelta(hours=25)
+
+
+def test_the_server_is_named_by_its_address(certificates: WriterCertificates) -> None:
+    certificate = x509.load_pem_x509_certificate(certificates.server_certificate.encode())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.IPAddress) == [ipaddress.ip_address("198.18.1.2")]
+
+
+def test_keys_do_not_show(certificates: WriterCertificates) -> None:
+    assert "PRIVATE" not in repr(certificates)
+    assert "PRIVATE" not in certificates.model_dump_json()
+
+
+def test_no_key_is_left_in_a_file(
+    certificates: WriterCertificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    client_context(access_with(certificates, 1))
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,356 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The copy loop's own behaviour, with disks in memory."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.fakes.memory import MemoryReader, MemoryTarget, MemoryWriter, extents_of
+from tradewind.errors import CancelledError, IntegrityError, StreamError, TradewindError
+from tradewind.model.progress import DiskProgress
+from tradewind.ports import DiskReader, Range
+from tradewind.streaming import copy as copy_module
+from tradewind.streaming.copy import CopyJob, copy_disk, copy_disks
+
+KiB, MiB = 1 << 10, 1 << 20
+
+
+def content(*parts: bytes | int) -> bytes:
+    """Join bytes; a number is that many zeroes."""
+    return b"".join(bytes(part) if isinstance(part, int) else part for part in parts)
+
+
+SOURCE = content(os.urandom(3 * MiB), 9 * MiB, os.urandom(100), 5 * MiB, os.urandom(MiB + 512))
+
+
+def job(
+    source: bytes,
+    target: MemoryTarget,
+    *,
+    blank: bool = True,
+    name: str = "root",
+    writer: Callable[[MemoryTarget], MemoryWriter] = MemoryWriter,
+    reader: Callable[[bytes], DiskReader] = MemoryReader,
+) -> CopyJob:
+    @contextmanager
+    def open_reader() -> Iterator[DiskReader]:
+        yield reader(source)
+
+    return CopyJob(
+        disk_id=name,
+        capacity=len(source),
+        blank=blank,
+        extents=lambda: extents_of(source),
+        open_reader=open_reader,
+        open_writer=lambda: writer(target),
+        request_size=MiB,
+    )
+
+
+def quiet(_: DiskProgress) -> None:
+    """Listen to nothing."""
+
+
+def calls(target: MemoryTarget, name: str) -> int:
+    return sum(length for call, _, length in target.calls if call == name)
+
+
+def test_a_blank_target_gets_the_data_and_no_zeroes() -> None:
+    target = MemoryTarget(bytearray(len(SOURCE)))
+    result = copy_disk(job(SOURCE, target), threading.Event(), quiet)
+    assert target.content == SOURCE
+    assert result.sent == result.verified == calls(target, "write")
+    assert result.sent < 4 * MiB + 5 * 64 * KiB
+    assert (result.zeroed, result.same) == (0, 0)
+    assert calls(target, "zero") == 0
+
+
+def test_zeroes_within_data_are_not_sent_either() -> None:
+    source = bytearray(os.urandom(4 * MiB))
+    source[MiB : 2 * MiB] = bytes(MiB)
+    target = MemoryTarget(bytearray(len(source)))
+    everything = job(bytes(source), target)
+    result = copy_disk(everything, threading.Event(), quiet)
+    assert target.content == source
+    assert result.sent == 3 * MiB
+
+
+def test_a_target_with_another_content_becomes_the_source() -> None:
+    target = MemoryTarget(bytearray(os.urandom(len(SOURCE))))
+    result = copy_disk(job(SOURCE, target, blank=False), threading.Event(), quiet)
+    assert target.content == SOURCE
+    assert result.sent + result.zeroed == result.verified == len(SOURCE)
+
+
+def test_a_second_copy_sends_zeroes_and_flushes_nothing() -> None:
+    target = MemoryTarget(bytearray(SOURCE))
+    result = copy_disk(job(SOURCE, target, blank=False), threading.Event(), quiet)
+    assert (result.sent, result.zeroed, result.verified) == (0, 0, 0)
+    assert result.same == len(SOURCE)
+    assert {call for call, _, _ in target.calls} == {"digests"}
+
+
+def test_a_small_change_costs_one_block() -> None:
+    target = MemoryTarget(bytearray(SOURCE))
+    changed = bytearray(SOURCE)
+    changed[MiB + 5] ^= 1
+    result = copy_disk(job(bytes(changed), target, blank=False), threading.Event(), quiet)
+    assert target.content == changed
+    assert result.sent == result.verified == 64 * KiB
+    assert result.same == len(SOURCE) - 64 * KiB
+
+
+def test_what_the_source_zeroed_is_zeroed() -> None:
+    target = MemoryTarget(bytearray(SOURCE))
+    changed = content(2 * MiB, SOURCE[2 * MiB :])
+    result = copy_disk(job(changed, target, blank=False), threading.Event(), quiet)
+    assert target.content == changed
+    assert (result.sent, result.zeroed) == (0, 2 * MiB)
+
+
+def test_everything_is_flushed_before_it_is_read_back() -> None:
+    target = MemoryTarget(bytearray(len(SOURCE)))
+    copy_disk(job(SOURCE, target), threading.Event(), quiet, connections=1)
+    order = [call for call, _, _ in target.calls]
+    assert order.index("flush") > max(n for n, call in enumerate(order) if call == "write")
+    assert order.index("flush") < order.index("digests")
+
+
+def test_a_full_journal_is_proven_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copy_module, "_JOURNAL_LIMIT", 2)
+    source = os.urandom(10 * MiB)
+    target = MemoryTarget(bytearray(len(source)))
+    result = copy_disk(job(source, target), threading.Event(), quiet, connections=1)
+    assert target.content == source
+    assert result.verified == len(source)
+    assert calls(target, "flush") == 5
+
+
+class ForgetfulWriter(MemoryWriter):
+    """Loses a bit when it is told to make everything durable."""
+
+    def flush(self) -> None:
+        super().flush()
+        self.target.content[2 * MiB + 3] ^= 1
+
+
+def test_what_changed_between_flush_and_proof_is_found() -> None:
+    target = MemoryTarget(bytearray(len(SOURCE)))
+    broken = job(SOURCE, target, writer=ForgetfulWriter)
+    with pytest.raises(IntegrityError) as caught:
+        copy_disk(broken, threading.Event(), quiet, connections=1)
+    assert "Disk root" in caught.value.message
+    assert f"bytes {2 * MiB} to {3 * MiB - 1}" in caught.value.message
+
+
+@dataclass
+class FaultyReader(MemoryReader):
+    """Fails at its third read."""
+
+    reads: int = 0
+
+    def readinto(self, buffer: memoryview, offset: int) -> None:
+        self.reads += 1
+        if self.reads == 3:
+            raise StreamError(f"the source broke at {offset}")
+        super().readinto(buffer, offset)
+
+
+@dataclass
+class HangingReader(MemoryReader):
+    """Hangs until it is interrupted, as a socket does."""
+
+    released: threading.Event = field(default_factory=threading.Event)
+
+    def readinto(self, buffer: memoryview, offset: int) -> None:
+        self.released.wait(60)
+        raise StreamError("interrupted")
+
+    def interrupt(self) -> None:
+        self.released.set()
+
+
+def test_the_first_error_wins_and_ends_the_other_disks() -> None:
+    one, other = (MemoryTarget(bytearray(len(SOURCE))) for _ in range(2))
+    jobs = [
+        job(SOURCE, one, name="root", reader=FaultyReader),
+        job(SOURCE, other, name="data", reader=HangingReader),
+    ]
+    started = time.monotonic()
+    with pytest.raises(StreamError, match="the source broke"):
+        copy_disks(jobs, threading.Event(), quiet)
+    assert time.monotonic() - started < 1.5
+    assert calls(other, "write") == 0
+
+
+def test_a_stop_ends_a_hanging_read_within_a_second() -> None:
+    stop = threading.Event()
+    target = MemoryTarget(bytearray(len(SOURCE)))
+    threading.Timer(0.3, stop.set).start()
+    started = time.monotonic()
+    with pytest.raises(CancelledError):
+        copy_disk(job(SOURCE, target, reader=HangingReader), stop, quiet)
+    assert time.monotonic() - started < 1.3
+    _assert_no_threads()
+
+
+@dataclass
+class DeafReader(MemoryReader):
+    """Hangs and cannot be interrupted."""
+
+    def readinto(self, buffer: memoryview, offset: int) -> None:
+        time.sleep(3)
+        super().readinto(buffer, offset)
+
+
+def test_a_stop_does_not_wait_for_what_cannot_be_interrupted_and_lets_it_write_no_more() -> None:
+    stop = threading.Event()
+    target = MemoryTarget(bytearray(len(SOURCE)))
+    threading.Timer(0.2, stop.set).start()
+    started = time.monotonic()
+    with pytest.raises(CancelledError):
+        copy_disk(job(SOURCE, target, reader=DeafReader), stop, quiet, connections=1)
+    assert time.monotonic() - started < 1.2
+    time.sleep(3.5)
+    assert calls(target, "write") == 0
+    _assert_no_threads()
+
+
+class Termination(BaseException):
+    """As Prefect raises it into the main thread."""
+
+
+def test_a_signal_in_the_main_thread_ends_everything_within_a_second() -> None:
+    def terminate(*_: object) -> None:
+        raise Termination
+
+    target = MemoryTarget(bytearray(len(SOURCE)))
+    before = signal.signal(signal.SIGALRM, terminate)
+    started = time.monotonic()
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(Termination):
+            copy_disk(job(SOURCE, target, reader=HangingReader), threading.Event(), quiet)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - started < 1.3
+    _assert_no_threads()
+
+
+@dataclass
+class SlowReader(MemoryReader):
+    def readinto(self, buffer: memoryview, offset: int) -> None:
+        time.sleep(0.15)
+        super().readinto(buffer, offset)
+
+
+def test_progress_is_told_by_time_in_the_calling_thread_and_ends_complete() -> None:
+    source = os.urandom(16 * MiB)
+    target = MemoryTarget(bytearray(len(source)))
+    heard: list[tuple[DiskProgress, int]] = []
+
+    def listen(progress: DiskProgress) -> None:
+        heard.append((progress, threading.get_ident()))
+
+    slow = job(source, target, reader=SlowReader)
+    copy_disk(slow, threading.Event(), listen, connections=2)
+    assert {thread for _, thread in heard} == {threading.get_ident()}
+    assert 2 <= len(heard) <= 6
+    done = [progress.done for progress, _ in heard]
+    assert done == sorted(done)
+    last = heard[-1][0]
+    assert (last.total, last.done, last.sent) == (len(source), len(source), len(source))
+
+
+def test_more_disks_than_connections_take_turns() -> None:
+    open_now: list[str] = []
+    most = 0
+    lock = threading.Lock()
+
+    @dataclass
+    class CountedReader(MemoryReader):
+        def readinto(self, buffer: memoryview, offset: int) -> None:
+            nonlocal most
+            with lock:
+                open_now.append("x")
+                most = max(most, len(open_now))
+            time.sleep(0.01)
+            super().readinto(buffer, offset)
+            with lock:
+                open_now.pop()
+
+    targets = [MemoryTarget(bytearray(len(SOURCE))) for _ in range(5)]
+    jobs = [
+        job(SOURCE, target, name=f"disk{n}", reader=CountedReader)
+        for n, target in enumerate(targets)
+    ]
+    results = copy_disks(jobs, threading.Event(), quiet, connections=3)
+    assert [result.disk_id for result in results] == [f"disk{n}" for n in range(5)]
+    assert all(target.content == SOURCE for target in targets)
+    assert most <= 3
+
+
+def test_no_disks_are_no_work() -> None:
+    assert copy_disks([], threading.Event(), quiet) == []
+
+
+def test_a_listener_that_fails_ends_the_stream() -> None:
+    def listen(_: DiskProgress) -> None:
+        raise TradewindError("nobody listens")
+
+    source = os.urandom(16 * MiB)
+    target = MemoryTarget(bytearray(len(source)))
+    with pytest.raises(TradewindError, match="nobody listens"):
+        copy_disk(job(source, target, reader=SlowReader), threading.Event(), listen, 1)
+    _assert_no_threads()
+
+
+def test_an_error_in_the_extents_is_raised() -> None:
+    broken = job(SOURCE, MemoryTarget(bytearray(len(SOURCE))))
+
+    def extents() -> Sequence[object]:
+        raise StreamError("no extents")
+
+    object.__setattr__(broken, "extents", extents)
+    with pytest.raises(StreamError, match="no extents"):
+        copy_disk(broken, threading.Event(), quiet)
+
+
+def test_connections_are_given_back() -> None:
+    writers: list[MemoryWriter] = []
+
+    def open_writer(target: MemoryTarget) -> MemoryWriter:
+        writers.append(MemoryWriter(target))
+        return writers[-1]
+
+    copy_disk(
+        job(SOURCE, MemoryTarget(bytearray(len(SOURCE))), writer=open_writer),
+        threading.Event(),
+        quiet,
+        connections=3,
+    )
+    assert len(writers) == 3
+    assert all(writer.is_closed for writer in writers)
+
+
+def test_ranges_are_asked_by_the_block_where_there_is_data() -> None:
+    target = MemoryTarget(bytearray(SOURCE))
+    copy_disk(job(SOURCE, target, blank=False), threading.Event(), quiet)
+    asked = [Range(start, length) for call, start, length in target.calls if call == "digests"]
+    assert Range(0, 64 * KiB) in asked
+    assert max(length for _, length in asked) > 8 * MiB
+
+
+def _assert_no_threads() -> None:
+    deadline = time.monotonic() + 2
+    while time.monotonic() < deadline:
+        if not [t for t in threading.enumerate() if t.name == "tradewind-stream"]:
+            return
+        time.sleep(0.05)
+    raise AssertionError("threads are left")

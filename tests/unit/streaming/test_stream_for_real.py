@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A qcow2 image through qemu-nbd and libnbd, over TLS, into the service, and proven there."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.images import make_qcow2
+from tests.fakes.writer_process import WriterProcess, running_writer
+from tradewind.errors import CancelledError, IntegrityError, StreamError, WriterError
+from tradewind.model.machine import VirtualMachine
+from tradewind.model.progress import DiskProgress, DiskResult
+from tradewind.model.storage import ReplicaVolume, Volume
+from tradewind.ports import DiskWriter
+from tradewind.sources.disk_image import DiskImageSource
+from tradewind.streaming.copy import CopyJob, copy_disks
+from tradewind.streaming.https_writer import HttpsWriter, open_writer
+from tradewind.streaming.jobs import jobs_for
+
+MiB, GiB = 1 << 20, 1 << 30
+
+
+def quiet(_: DiskProgress) -> None:
+    """Listen to nothing."""
+
+
+class Stage:
+    """A folder with images and one device file for each, and the service for the devices."""
+
+    def __init__(self, folder: Path, sizes: dict[str, int]) -> None:
+        self.folder = folder
+        self.devices = {name: folder / f"{name}.device" for name in sizes}
+        for name, size in sizes.items():
+            self.devices[name].touch()
+            os.truncate(self.devices[name], size)
+        (folder / "web.toml").write_text(
+            "vcpus = 1\nmemory = 512\n"
+            + "".join(f'[[disks]]\nfile = "{name}.qcow2"\n' for name in sizes)
+        )
+        self.source = DiskImageSource(folder)
+
+    def machine(self) -> VirtualMachine:
+        return self.source.inspect("web")
+
+    @contextmanager
+    def jobs(self, *, blank: bool) -> Iterator[tuple[list[CopyJob], WriterProcess]]:
+        machine = self.machine()
+        volumes = [
+            ReplicaVolume(
+                disk_id=disk.id,
+                volume=Volume(pool="p", name=disk.id, capacity=disk.capacity, format="raw"),
+                serial=disk.id,
+                blank=blank,
+            )
+            for disk in machine.disks
+        ]
+        with ExitStack() as stack:
+            service = stack.enter_context(running_writer(self.folder, self.devices))
+            snapshot = stack.enter_context(self.source.snapshot(machine, "run-1"))
+            yield jobs_for(snapshot, machine, volumes, service.access), service
+
+    def copy(self, *, blank: bool) -> list[DiskResult]:
+        with self.jobs(blank=blank) as (jobs, _):
+            return copy_disks(jobs, threading.Event(), quiet)
+
+
+def some_pieces(size: int, seed: int) -> dict[int, bytes]:
+    """Random data of random lengths at random places, unaligned ones too."""
+    chance = random.Random(seed)
+    return {
+        chance.randrange(0, size - MiB): chance.randbytes(chance.randrange(1, MiB))
+        for _ in range(30)
+    }
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path, {"root": 64 * MiB, "data": 33 * MiB + 512})
+
+
+def make_images(stage: Stage, seed: int) -> dict[str, bytes]:
+    return {
+        name: make_qcow2(
+            stage.folder / f"{name}.qcow2",
+            device.stat().st_size,
+            some_pieces(device.stat().st_size, seed),
+        )
+        for name, device in stage.devices.items()
+    }
+
+
+def test_two_disks_arrive_byte_by_byte_and_a_second_copy_moves_nothing(stage: Stage) -> None:
+    contents = make_images(stage, seed=1)
+    results = stage.copy(blank=True)
+    for name, device in stage.devices.items():
+        assert device.read_bytes() == contents[name]
+    for result, content in zip(results, contents.values(), strict=True):
+        assert 0 < result.sent == result.verified < len(content)
+
+    for result in stage.copy(blank=False):
+        assert (result.sent, result.zeroed, result.verified) == (0, 0, 0)
+        assert result.same == result.capacity
+
+
+def test_a_changed_machine_replaces_what_was_there(stage: Stage) -> None:
+    make_images(stage, seed=1)
+    stage.copy(blank=True)
+    contents = make_images(stage, seed=2)
+    results = stage.copy(blank=False)
+    for name, device in stage.devices.items():
+        assert device.read_bytes() == contents[name]
+    assert all(result.zeroed > 0 for result in results)
+
+
+def test_a_sparse_20_gib_disk_moves_its_data_only(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, {"root": 20 * GiB})
+    image = tmp_path / "root.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "20G"], check=True)
+    writes = [f"write -P {n + 1} {n * 2}G 1M" for n in range(10)]
+    argv = ["qemu-io", "-f", "qcow2"] + [word for write in writes for word in ("-c", write)]
+    subprocess.run([*argv, image], check=True, stdout=subprocess.DEVNULL)
+    started = time.monotonic()
+    [result] = stage.copy(blank=True)
+    assert time.monotonic() - started < 10
+    assert result.sent == result.read == result.verified == 10 * MiB
+    with stage.devices["root"].open("rb") as device:
+        for n in range(10):
+            device.seek(n * 2 * GiB)
+            assert device.read(MiB + 1) == bytes([n + 1]) * MiB + b"\0"
+    assert stage.devices["root"].stat().st_blocks * 512 < 12 * MiB
+
+
+def test_what_the_device_lost_after_the_flush_is_found(stage: Stage) -> None:
+    contents = make_images(stage, seed=3)
+    position = contents["root"].index(contents["root"].lstrip(b"\0")[:64])
+
+    class CorruptingWriter(HttpsWriter):
+        def flush(self) -> None:
+            super().flush()
+            with stage.devices["root"].open("r+b") as device:
+                device.seek(position)
+                device.write(b"\xde\xad\xbe\xef")
+                os.fsync(device.fileno())
+
+    with stage.jobs(blank=True) as (jobs, service):
+
+        def open_corrupting() -> DiskWriter:
+            writer = open_writer(service.access, "root")
+            writer.__class__ = CorruptingWriter
+            return writer
+
+        object.__setattr__(jobs[0], "open_writer", open_corrupting)
+        with pytest.raises(IntegrityError, match="Disk root"):
+            copy_disks(jobs[:1], threading.Event(), quiet, connections=1)
+
+
+def test_a_dead_service_is_a_stream_error(stage: Stage) -> None:
+    make_images(stage, seed=4)
+    with stage.jobs(blank=True) as (jobs, service):
+        os.kill(service.pid, signal.SIGKILL)
+        started = time.monotonic()
+        with pytest.raises(StreamError) as caught:
+            copy_disks(jobs, threading.Event(), quiet)
+        assert caught.value.transient
+        assert time.monotonic() - started < 2
+
+
+def test_a_disk_smaller_than_its_source_is_refused_by_the_service(stage: Stage) -> None:
+    make_images(stage, seed=5)
+    os.truncate(stage.devices["root"], 32 * MiB)
+    with stage.jobs(blank=True) as (jobs, _), pytest.raises(WriterError, match="not inside it"):
+        copy_disks(jobs, threading.Event(), quiet)
+
+
+def test_a_stop_reaches_a_service_that_hangs_within_a_second(stage: Stage) -> None:
+    make_images(stage, seed=6)
+    with stage.jobs(blank=True) as (jobs, service):
+        stop = threading.Event()
+
+        def hang() -> None:
+            os.kill(service.pid, signal.SIGSTOP)
+            time.sleep(0.3)
+            stop.set()
+
+        with ExitStack() as stack:
+            stack.callback(os.kill, service.pid, signal.SIGCONT)
+            thread = threading.Thread(target=hang)
+            thread.start()
+            stack.callback(thread.join)
+            with pytest.raises(CancelledError):
+                while True:  # until the service was caught in the middle of a copy
+                    copy_disks(jobs, stop, quiet)
+            assert stop.is_set()
+            started = time.monotonic()
+        assert time.monotonic() - started < 1
+
+
+_MEASURE = """
+import sys
+from pathlib import Path
+from tests.unit.streaming.test_stream_for_real import Stage
+stage = Stage(Path(sys.argv[1]), {"root": int(sys.argv[2])})
+[result] = stage.copy(blank=True)
+assert result.verified == int(sys.argv[2])
+# Not ru_maxrss: that one starts with the size of the process that forked us.
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+"""
+
+
+def test_memory_does_not_grow_with_the_disk(tmp_path: Path) -> None:
+    peaks = {}
+    for size in (64 * MiB, 512 * MiB):
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        chunk = os.urandom(8 * MiB)
+        make_qcow2(folder / "root.qcow2", size, {at: chunk for at in range(0, size, len(chunk))})
+        done = subprocess.run(
+            [sys.executable, "-c", _MEASURE, folder, str(size)],
+            check=True, capture_output=True, text=True, timeout=120, cwd=Path.cwd(),
+        )  # fmt: skip
+        peaks[size] = int(done.stdout) * 1024
+    assert abs(peaks[512 * MiB] - peaks[64 * MiB]) < 8 * MiB, peaks

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What to do with each range of a disk: copy it, zero it, or leave it alone. Pure."""
+
+from collections.abc import Iterable, Iterator
+from enum import Enum
+from typing import Final, NamedTuple
+
+from tradewind.model.storage import Extent, ExtentKind
+from tradewind.ports import Range
+from tradewind.units import MiB
+
+# Larger zero requests run into the timeouts of iSCSI targets (ovirt-imageio's experience).
+ZERO_LIMIT: Final = 128 * MiB
+
+REQUEST_SIZE: Final = 4 * MiB
+
+# Small pieces travel together, so that a fragmented disk does not cost one request for each.
+BATCH_PIECES: Final = 64
+
+
+class Action(Enum):
+    """What the target has to receive for a range."""
+
+    COPY = "copy"
+    ZERO = "zero"
+
+
+class Piece(NamedTuple):
+    """A range in bytes that is worked on at once."""
+
+    start: int
+    length: int
+    action: Action
+
+    @property
+    def range(self) -> Range:
+        """Where it is."""
+        return Range(self.start, self.length)
+
+
+def plan(
+    extents: Iterable[Extent], *, blank: bool, request_size: int = REQUEST_SIZE
+) -> Iterator[Piece]:
+    """Turn extents into pieces, in order.
+
+    Data is copied in pieces that end on multiples of `request_size`. Zero is left alone on a
+    blank target, and zeroed on any other in pieces of at most 128 MiB.
+    """
+    for extent in extents:
+        if extent.kind is ExtentKind.DATA:
+            yield from _cut(extent, request_size, Action.COPY)
+        elif not blank:
+            yield from _cut(extent, ZERO_LIMIT, Action.ZERO)
+
+
+def batches(pieces: Iterable[Piece], request_size: int = REQUEST_SIZE) -> Iterator[list[Piece]]:
+    """Gather neighbours in order until they come to `request_size` bytes or to 64 pieces."""
+    batch: list[Piece] = []
+    size = 0
+    for piece in pieces:
+        batch.append(piece)
+        size += piece.length
+        if size >= request_size or len(batch) >= BATCH_PIECES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _cut(extent: Extent, step: int, action: Action) -> Iterator[Piece]:
+    start = extent.start
+    while start < extent.end:
+        end = min(extent.end, (start // step + 1) * step)
+        yield Piece(start, end - start, action)
+        start = end

@@ -1,0 +1,558 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The service in the worker that receives disks: one file, standard library only, Python 3.9+.
+
+Usage: writer_service.py CONFIG, a JSON file with
+
+    address, port          where to listen (port 0: any; the port is printed)
+    certificate, key, ca   paths of PEM files; a client without a certificate of `ca` is refused
+    disks                  serial → path of the device; nothing else can be opened
+
+HTTP/1.1 over TLS 1.3 with both ends' certificates. Answers are 200, or a status and {"error"}.
+
+    GET  /                                        version, limits, the disks and their bytes
+    PUT  /disks/<serial>?offset=N                 write the body there
+    POST /disks/<serial>/zero?offset=N&length=N   make it read as zero
+    POST /disks/<serial>/flush                    return when all writes are durable
+    POST /disks/<serial>/digests                  {"ranges": [[offset, length], …]} → 32 bytes each
+
+The digest of a range is the BLAKE2b-256 of the BLAKE2b-256 digests of its 64 KiB blocks, counted
+from the range's start: a zero block costs one comparison, no hashing (the scheme of blkhash).
+
+Memory: one buffer of 4 MiB for each connection, 16 connections. A request is read by hand, not by
+http.server, which spends about 0.2 ms on each (docs/decisions/0003-writer-protocol.md).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import functools
+import hashlib
+import json
+import mmap
+import os
+import socket
+import ssl
+import stat
+import struct
+import sys
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+VERSION = 1
+BLOCK = 64 * 1024
+DIGEST_SIZE = 32
+MAX_BODY = 4 * 1024 * 1024
+MAX_CONNECTIONS = 16
+MAX_HEAD = 8 * 1024
+
+# TLS 1.3 ciphers in the server's order; what is quick depends on the worker's CPU. OpenSSL takes
+# them from its configuration only (Python < 3.15 cannot set them), hence `use_ciphers`.
+CIPHERS = "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384"
+
+# Seconds. A client may be silent while its source is slow; a dead one is found by keepalive.
+IDLE_TIMEOUT = 1800
+HANDSHAKE_TIMEOUT = 20
+
+# <linux/falloc.h>, <linux/fs.h>
+_PUNCH_HOLE_KEEP_SIZE = 0x02 | 0x01
+_BLKZEROOUT = 0x127F
+_BLKSSZGET = 0x1268
+_ZERO_STEP = 128 * 1024 * 1024
+_FILE_ALIGNMENT = 4096
+
+_ZEROES = bytearray(BLOCK)
+
+
+# -- digests ---------------------------------------------------------------------------------------
+
+
+def _hash(data: bytes | memoryview) -> bytes:
+    return hashlib.blake2b(data, digest_size=DIGEST_SIZE).digest()
+
+
+@functools.lru_cache(maxsize=64)
+def zero_block_digest(length: int) -> bytes:
+    """Hash a block of zeroes."""
+    return _hash(bytes(length))
+
+
+def is_zero(view: memoryview) -> bool:
+    """Whether at most 64 KiB are all zero.
+
+    The bytearray has to stand on the left: it compares with memcmp, a memoryview item by item.
+    """
+    return (_ZEROES if len(view) == BLOCK else _ZEROES[: len(view)]) == view
+
+
+def block_digests(view: memoryview) -> list[bytes]:
+    """Hash each 64 KiB block of a range; the last block may be shorter."""
+    return [_block_digest(view[start : start + BLOCK]) for start in range(0, len(view), BLOCK)]
+
+
+def _block_digest(block: memoryview) -> bytes:
+    return zero_block_digest(len(block)) if is_zero(block) else _hash(block)
+
+
+def combined(digests: Iterable[bytes]) -> bytes:
+    """Make the digest of a range from those of its blocks."""
+    return _hash(b"".join(digests))
+
+
+# -- devices ---------------------------------------------------------------------------------------
+
+
+class RefusedError(Exception):
+    """A request that is answered with a status and a sentence."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
+
+
+class Device:
+    """One disk: written and read past the page cache wherever alignment permits."""
+
+    def __init__(self, serial: str, path: str) -> None:
+        self.serial = serial
+        self._cached = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        self._is_block = stat.S_ISBLK(os.fstat(self._cached).st_mode)
+        self.size = os.lseek(self._cached, 0, os.SEEK_END)
+        self._alignment = self._find_alignment()
+        try:
+            self._direct = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_DIRECT)
+        except OSError:  # a file system without it, such as tmpfs
+            self._direct = -1
+
+    def write(self, offset: int, view: memoryview) -> None:
+        """Write all of the bytes."""
+        self._check(offset, len(view))
+        aligned = (offset | len(view)) % self._alignment == 0
+        descriptor = self._direct if aligned and self._direct >= 0 else self._cached
+        while view:
+            count = os.pwrite(descriptor, view, offset)
+            offset, view = offset + count, view[count:]
+
+    def zero(self, offset: int, length: int) -> None:
+        """Make a range read as zero, by the device's own operation where it has one."""
+        self._check(offset, length)
+        end = offset + length
+        inner = min(-(-offset // self._alignment) * self._alignment, end)
+        inner_end = max(end // self._alignment * self._alignment, inner)
+        self._write_zeroes(offset, inner - offset)
+        for start in range(inner, inner_end, _ZERO_STEP):
+            self._zero_aligned(start, min(_ZERO_STEP, inner_end - start))
+        self._write_zeroes(inner_end, end - inner_end)
+
+    def flush(self) -> None:
+        """Return when everything written is durable."""
+        os.fsync(self._cached)
+
+    def read(self, offset: int, length: int, buffer: memoryview) -> memoryview:
+        """Read past the page cache; returns the part of the buffer that holds the bytes."""
+        if self._direct < 0:
+            os.fsync(self._cached)
+            os.posix_fadvise(self._cached, offset, length, os.POSIX_FADV_DONTNEED)
+        lead = offset % self._alignment
+        whole = -(-(lead + length) // self._alignment) * self._alignment
+        count = os.preadv(
+            self._direct if self._direct >= 0 else self._cached, [buffer[:whole]], offset - lead
+        )
+        if count < lead + length:
+            raise OSError(errno.EIO, f"only {count} bytes came")
+        return buffer[lead : lead + length]
+
+    def check(self, ranges: list[tuple[int, int]]) -> None:
+        """Refuse ranges that are not inside the device."""
+        for offset, length in ranges:
+            self._check(offset, length)
+
+    def _check(self, offset: int, length: int) -> None:
+        if offset < 0 or length < 1 or offset + length > self.size:
+            raise RefusedError(
+                416,
+                f"disk {self.serial} has {self.size} bytes; "
+                f"the range from {offset} of {length} bytes is not inside it",
+            )
+
+    def _find_alignment(self) -> int:
+        if not self._is_block:
+            return _FILE_ALIGNMENT
+        answer = fcntl.ioctl(self._cached, _BLKSSZGET, bytes(4))
+        return int(struct.unpack("i", answer)[0])
+
+    def _zero_aligned(self, offset: int, length: int) -> None:
+        # On a block device this is "write zeroes, you may unmap": a sparse volume stays sparse,
+        # which BLKZEROOUT (no unmapping) would not let it (linux/block/fops.c, blkdev_fallocate).
+        if _fallocate(self._cached, _PUNCH_HOLE_KEEP_SIZE, offset, length):
+            return
+        if self._is_block:
+            fcntl.ioctl(self._cached, _BLKZEROOUT, struct.pack("QQ", offset, length))
+        else:
+            self._write_zeroes(offset, length)
+
+    def _write_zeroes(self, offset: int, length: int) -> None:
+        for start in range(offset, offset + length, BLOCK):
+            os.pwrite(self._cached, _ZEROES[: min(BLOCK, offset + length - start)], start)
+
+
+def _fallocate(descriptor: int, mode: int, offset: int, length: int) -> bool:
+    """Call fallocate(2); False when the file or device does not know the operation."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.fallocate(descriptor, mode, ctypes.c_int64(offset), ctypes.c_int64(length)) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.EOPNOTSUPP, errno.ENOSYS, errno.ENODEV):
+        return False
+    raise OSError(code, os.strerror(code))
+
+
+class Devices:
+    """The configured disks, opened when first asked for (they are attached while we run)."""
+
+    def __init__(self, paths: dict[str, str]) -> None:
+        self._paths = paths
+        self._open: dict[str, Device] = {}
+        self._lock = threading.Lock()
+
+    def get(self, serial: str) -> Device:
+        """Find an open disk, or open it."""
+        with self._lock:
+            if serial not in self._open:
+                self._open[serial] = self._opened(serial)
+            return self._open[serial]
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each disk that can be opened."""
+        found = {}
+        for serial in self._paths:
+            with contextlib.suppress(RefusedError):
+                found[serial] = self.get(serial).size
+        return found
+
+    def _opened(self, serial: str) -> Device:
+        if serial not in self._paths:
+            raise RefusedError(404, f"no disk {serial} is configured")
+        try:
+            return Device(serial, self._paths[serial])
+        except OSError as error:
+            raise RefusedError(
+                404, f"disk {serial} cannot be opened at {self._paths[serial]}: {error.strerror}"
+            ) from error
+
+
+# -- requests --------------------------------------------------------------------------------------
+
+
+class Request(NamedTuple):
+    """A request's head; `early` are bytes of the body that came with it."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    length: int
+    early: bytes
+
+    def number(self, name: str) -> int:
+        """Take a whole number from the query."""
+        text = self.query.get(name, "")
+        if not (text.isascii() and text.isdigit()):
+            raise RefusedError(400, f"{name} is missing or not a number")
+        return int(text)
+
+
+def parse_head(head: bytes, early: bytes) -> Request:
+    """Read a request line and the one header that matters, Content-Length."""
+    lines = head.decode("latin-1").split("\r\n")
+    words = lines[0].split(" ")
+    if len(words) != 3 or words[2] != "HTTP/1.1":
+        raise RefusedError(400, "not an HTTP/1.1 request")
+    headers = {name.strip().lower(): value.strip() for name, _, value in _split_headers(lines[1:])}
+    length = headers.get("content-length", "0")
+    if "transfer-encoding" in headers or not length.isdigit():
+        raise RefusedError(411, "Content-Length is needed")
+    target = urllib.parse.urlsplit(words[1])
+    query = dict(urllib.parse.parse_qsl(target.query))
+    return Request(words[0], target.path, query, int(length), early)
+
+
+def _split_headers(lines: list[str]) -> Iterator[tuple[str, str, str]]:
+    return (line.partition(":") for line in lines if line)
+
+
+class Conversation:
+    """One connection: requests in, answers out, one buffer for everything that is large."""
+
+    def __init__(self, connection: ssl.SSLSocket, devices: Devices) -> None:
+        self._connection = connection
+        self._devices = devices
+        # Page-aligned, as O_DIRECT wants it; two more pages for ranges that are not.
+        self._memory = mmap.mmap(-1, MAX_BODY + 2 * _FILE_ALIGNMENT)
+        self._buffer = memoryview(self._memory)
+
+    def run(self) -> None:
+        """Answer until the client leaves."""
+        while (request := self._receive_head()) is not None:
+            body = self._receive_body(request)
+            try:
+                self._answer(request, body)
+            except RefusedError as refusal:
+                self._refuse(refusal)
+            except (OSError, ValueError) as error:
+                if isinstance(error, (ssl.SSLError, ConnectionError, TimeoutError)):
+                    raise
+                self._refuse(RefusedError(500, f"{request.method} {request.path}: {error}"))
+
+    def _answer(self, request: Request, body: memoryview) -> None:
+        if (request.method, request.path) == ("GET", "/"):
+            self._send_json(200, self._facts())
+            return
+        parts = request.path.split("/")
+        if len(parts) not in (3, 4) or parts[1] != "disks":
+            raise RefusedError(404, f"no such path {request.path}")
+        operation = _OPERATIONS.get((request.method, *parts[3:]))
+        if operation is None:
+            raise RefusedError(405, f"no such operation {request.method} {request.path}")
+        operation(self, self._devices.get(parts[2]), request, body)
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "version": VERSION,
+            "disks": self._devices.sizes(),
+            "max_body": MAX_BODY,
+            "digest": "blake2b-256/64KiB",
+        }
+
+    def write(self, device: Device, request: Request, body: memoryview) -> None:
+        """PUT."""
+        device.write(request.number("offset"), body)
+        self._send_head(200, 0)
+
+    def zero(self, device: Device, request: Request, _body: memoryview) -> None:
+        """POST …/zero."""
+        device.zero(request.number("offset"), request.number("length"))
+        self._send_head(200, 0)
+
+    def flush(self, device: Device, _request: Request, _body: memoryview) -> None:
+        """POST …/flush."""
+        device.flush()
+        self._send_head(200, 0)
+
+    def digests(self, device: Device, _request: Request, body: memoryview) -> None:
+        """POST …/digests; answers flow as they are known, so that the client sees life."""
+        ranges = _ranges(bytes(body))
+        device.check(ranges)
+        self._send_head(200, DIGEST_SIZE * len(ranges))
+        try:
+            for group in adjacent(ranges, MAX_BODY):
+                self._connection.sendall(b"".join(self._group_digests(device, group)))
+        except OSError as error:
+            # The head is gone: a cut connection is the only honest end.
+            raise ConnectionError(f"disk {device.serial}: {error}") from error
+
+    def _group_digests(self, device: Device, group: list[tuple[int, int]]) -> list[bytes]:
+        first, last = group[0], group[-1]
+        length = last[0] + last[1] - first[0]
+        if length > MAX_BODY:
+            return [self._long_digest(device, *first)]
+        view = device.read(first[0], length, self._buffer)
+        return [
+            combined(block_digests(view[offset - first[0] : offset - first[0] + count]))
+            for offset, count in group
+        ]
+
+    def _long_digest(self, device: Device, offset: int, length: int) -> bytes:
+        outer = hashlib.blake2b(digest_size=DIGEST_SIZE)
+        for start in range(offset, offset + length, MAX_BODY):
+            count = min(MAX_BODY, offset + length - start)
+            outer.update(b"".join(block_digests(device.read(start, count, self._buffer))))
+        return outer.digest()
+
+    def _receive_head(self) -> Request | None:
+        data = b""
+        while b"\r\n\r\n" not in data:
+            more = self._connection.recv(MAX_HEAD)
+            if not more:
+                return None
+            data += more
+            if len(data) > 4 * MAX_HEAD:
+                raise ConnectionError("the head of a request is too long")
+        head, _, early = data.partition(b"\r\n\r\n")
+        try:
+            return parse_head(head, early)
+        except RefusedError as refusal:
+            self._refuse(refusal)
+            return None
+
+    def _receive_body(self, request: Request) -> memoryview:
+        if request.length > MAX_BODY:
+            self._refuse(RefusedError(413, f"a body may have {MAX_BODY} bytes at most"))
+            raise ConnectionError("a body is too long")
+        if len(request.early) > request.length:
+            raise ConnectionError("the client did not wait for an answer")
+        body = self._buffer[: request.length]
+        position = len(request.early)
+        body[:position] = request.early
+        while position < request.length:
+            count = self._connection.recv_into(body[position:])
+            if not count:
+                raise ConnectionError("the client left in the middle of a body")
+            position += count
+        return body
+
+    def _refuse(self, refusal: RefusedError) -> None:
+        self._send_json(refusal.status, {"error": refusal.sentence})
+
+    def _send_json(self, status: int, content: dict[str, Any]) -> None:
+        body = json.dumps(content).encode()
+        self._send_head(status, len(body), body)
+
+    def _send_head(self, status: int, length: int, body: bytes = b"") -> None:
+        reason = "OK" if status == 200 else "Refused"
+        head = f"HTTP/1.1 {status} {reason}\r\nContent-Length: {length}\r\n\r\n"
+        self._connection.sendall(head.encode() + body)
+
+
+_Operation = Callable[[Conversation, Device, Request, memoryview], None]
+_OPERATIONS: dict[tuple[str, ...], _Operation] = {
+    ("PUT",): Conversation.write,
+    ("POST", "zero"): Conversation.zero,
+    ("POST", "flush"): Conversation.flush,
+    ("POST", "digests"): Conversation.digests,
+}
+
+
+def _ranges(body: bytes) -> list[tuple[int, int]]:
+    try:
+        return [(int(offset), int(length)) for offset, length in json.loads(body)["ranges"]]
+    except (ValueError, KeyError, TypeError):
+        raise RefusedError(400, 'the body is not {"ranges": [[offset, length], …]}') from None
+
+
+def adjacent(ranges: list[tuple[int, int]], limit: int) -> Iterator[list[tuple[int, int]]]:
+    """Group ranges that follow each other without a gap, up to `limit` bytes: one read each."""
+    group: list[tuple[int, int]] = []
+    for offset, length in ranges:
+        if group and (sum(group[-1]) != offset or offset + length - group[0][0] > limit):
+            yield group
+            group = []
+        group.append((offset, length))
+    if group:
+        yield group
+
+
+# -- service ---------------------------------------------------------------------------------------
+
+
+def tls_context(config: dict[str, Any]) -> ssl.SSLContext:
+    """TLS 1.3 only, and only with clients of our authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(config["certificate"], config["key"])
+    context.load_verify_locations(config["ca"])
+    context.num_tickets = 0  # nobody resumes, so nobody has to read them
+    return context
+
+
+def handshake(connection: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
+    """Prove both ends to each other.
+
+    A refused client may already have sent its first request. Closing then would reset the
+    connection and lose the alert that tells the client why: so its bytes are taken first.
+    """
+    secure = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+    try:
+        secure.do_handshake()
+    except OSError:
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(secure, socket.SHUT_WR)
+            while socket.socket.recv(secure, MAX_HEAD):
+                pass
+        secure.close()
+        raise
+    secure.settimeout(IDLE_TIMEOUT)
+    return secure
+
+
+def converse(
+    connection: socket.socket,
+    context: ssl.SSLContext,
+    devices: Devices,
+    places: threading.BoundedSemaphore,
+) -> None:
+    """Serve one client until it leaves; a broken connection is a line in the journal."""
+    try:
+        connection.settimeout(HANDSHAKE_TIMEOUT)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        with handshake(connection, context) as secure:
+            # A place is a buffer: this is what bounds the memory.
+            if not places.acquire(timeout=HANDSHAKE_TIMEOUT):
+                raise ConnectionError(f"{MAX_CONNECTIONS} connections are in use")
+            try:
+                Conversation(secure, devices).run()
+            finally:
+                places.release()
+    except OSError as error:
+        print(f"connection ended: {error}", flush=True)
+    finally:
+        connection.close()
+
+
+def notify_ready() -> None:
+    """Tell systemd (Type=notify) that clients can connect; sd_notify(3)."""
+    path = os.environ.get("NOTIFY_SOCKET", "")
+    if not path:
+        return
+    address = "\0" + path[1:] if path.startswith("@") else path
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notification:
+        notification.sendto(b"READY=1", address)
+
+
+def serve(config: dict[str, Any]) -> None:
+    """Listen until the process is ended."""
+    context = tls_context(config)
+    devices = Devices(config["disks"])
+    places = threading.BoundedSemaphore(MAX_CONNECTIONS)
+    family = socket.AF_INET6 if ":" in config["address"] else socket.AF_INET
+    with socket.create_server((config["address"], config["port"]), family=family) as listener:
+        print(f"listening on port {listener.getsockname()[1]}", flush=True)
+        notify_ready()
+        while True:
+            connection, _ = listener.accept()
+            threading.Thread(
+                target=converse, args=(connection, context, devices, places), daemon=True
+            ).start()
+
+
+def use_ciphers(ciphers: str) -> None:
+    """Start this program again with an OpenSSL configuration that puts our ciphers first."""
+    marker = "TRADEWIND_CIPHERS"
+    if os.environ.get(marker) == ciphers:
+        return
+    sections = (
+        "openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n"
+        f"[c]\nCiphersuites = {ciphers}\n"
+    )
+    descriptor = os.memfd_create("openssl.cnf", 0)
+    os.write(descriptor, sections.encode())
+    environment = {**os.environ, marker: ciphers, "OPENSSL_CONF": f"/proc/self/fd/{descriptor}"}
+    os.execve(sys.executable, [sys.executable, "-I", *sys.argv], environment)  # noqa: S606 - no shell
+
+
+def main() -> None:
+    """Read the configuration and serve."""
+    use_ciphers(CIPHERS)
+    with open(sys.argv[1], encoding="utf-8") as file:  # noqa: PTH123 - one call, no pathlib
+        config = json.load(file)
+    serve(config)
+
+
+if __name__ == "__main__":
+    main()
