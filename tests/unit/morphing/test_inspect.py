@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Inspection of real file systems (ext4 on loop devices), and of what lsblk says of others."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes.local_remote import LocalRemote
+from tests.unit.morphing.loop import loop_device
+from tradewind.errors import InspectionError
+from tradewind.model.guest import Family, GuestOS
+from tradewind.morphing.inspect import inspect
+from tradewind.ports import Completed
+
+BOOKWORM = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\n'
+FSTAB = "UUID=r00t / ext4 defaults 0 1\n"
+
+
+class Worker(LocalRemote):
+    """A worker whose disks are loop devices: only lsblk's words are made up."""
+
+    def __init__(self, listing: Sequence[Mapping[str, Any]], devices: Mapping[str, str]) -> None:
+        self._listing = listing
+        self._devices = devices
+
+    def run(
+        self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60, check: bool = True
+    ) -> Completed:
+        if any("lsblk" in word for word in argv):
+            kernel_names = "".join(f"{disk['name']}\n" for disk in self._listing)
+            told = json.dumps({"blockdevices": self._listing})
+            return Completed(tuple(argv), 0, f"{kernel_names}\n{told}", "")
+        real = [self._devices.get(word, word) for word in argv]
+        return super().run(real, stdin=stdin, timeout=timeout, check=check)
+
+
+def folder(path: Path, files: Mapping[str, str]) -> Path:
+    path.mkdir()
+    for name, text in files.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_text(text)
+    return path
+
+
+def system(path: Path, **more: str) -> Path:
+    """A root file system with a kernel; `more` replaces files (named by their last part)."""
+    files = {
+        "usr/lib/os-release": more.get("os_release", BOOKWORM),
+        "etc/fstab": more.get("fstab", FSTAB),
+        "usr/lib/modules/6.1.0-9-amd64/x": "",
+        "usr/lib/modules/6.1.0-18-amd64/x": "",
+        "usr/lib/modules/6.1.0-20-amd64/x": "",
+        "boot/vmlinuz-6.1.0-9-amd64": "",
+        "boot/vmlinuz-6.1.0-18-amd64": "",
+    }
+    root = folder(path, files)
+    (root / "lib").symlink_to("usr/lib")
+    (root / "etc/os-release").symlink_to("../usr/lib/os-release")
+    return root
+
+
+def part(number: int, fstype: str, disk: str = "vdb", **more: str) -> dict[str, Any]:
+    return {"name": f"/dev/{disk}{number}", "fstype": fstype, **more}
+
+
+def disk(name: str, *children: dict[str, Any], **more: str) -> dict[str, Any]:
+    return {"name": f"/dev/{name}", "fstype": None, "children": list(children), **more}
+
+
+@contextlib.contextmanager
+def worker(
+    listing: Sequence[Mapping[str, Any]], contents: Mapping[str, Path], tmp_path: Path
+) -> Iterator[Worker]:
+    """Lend a worker; `contents` are folders for "serial-partN"."""
+    with ExitStack() as stack:
+        devices = {
+            f"/dev/disk/by-id/virtio-{name}": stack.enter_context(
+                loop_device(tmp_path / f"image-{name}", content, "16M")
+            )
+            for name, content in contents.items()
+        }
+        yield Worker(listing, devices)
+
+
+def found(listing: Sequence[Mapping[str, Any]], contents: Mapping[str, Path], tmp: Path) -> GuestOS:
+    with worker(listing, contents, tmp) as remote:
+        serials = ["tw0", "tw1", "tw2"][: len(listing)]
+        return inspect(remote, serials, ["52:54:00:00:00:01"])
+
+
+def test_a_debian_on_one_partition(tmp_path: Path) -> None:
+    listing = [disk("vdb", part(1, "ext4", uuid="r00t"), part(5, "swap", uuid="5wap"))]
+    os = found(listing, {"tw0-part1": system(tmp_path / "root")}, tmp_path)
+    assert (os.family, os.id, os.version) == (Family.DEBIAN, "debian", "12")
+    assert os.pretty_name == "Debian GNU/Linux 12 (bookworm)"
+    assert os.kernels == ("6.1.0-18-amd64", "6.1.0-9-amd64")
+    assert [(m.device, m.path) for m in os.mounts] == [("/dev/disk/by-id/virtio-tw0-part1", "/")]
+    assert os.macs == ("52:54:00:00:00:01",)
+    assert [(f.disk, f.partition, f.fstype) for f in os.filesystems] == [
+        (0, 1, "ext4"),
+        (0, 5, "swap"),
+    ]
+    assert os.notes == ()
+
+
+def test_a_whole_disk_and_a_boot_partition_on_another_disk(tmp_path: Path) -> None:
+    fstab = FSTAB + "PARTUUID=aa-01 /boot ext4 defaults 0 2\nUUID=da7a /srv/data ext4 rw 0 2\n"
+    root = system(tmp_path / "root", fstab=fstab)
+    for kernel in (root / "boot").iterdir():
+        kernel.unlink()
+    boot = folder(tmp_path / "boot", {"vmlinuz-6.1.0-20-amd64": ""})
+    listing = [
+        disk("vdb", part(1, "ext4", partuuid="AA-01")),
+        disk("vdc", fstype="ext4", uuid="r00t"),
+    ]
+    contents = {"tw0-part1": boot, "tw1": root}
+    os = found(listing, contents, tmp_path)
+    assert [(m.device.removeprefix("/dev/disk/by-id/"), m.path) for m in os.mounts] == [
+        ("virtio-tw1", "/"),
+        ("virtio-tw0-part1", "/boot"),
+    ]
+    assert os.kernels == ("6.1.0-20-amd64",)
+
+
+@pytest.mark.parametrize(
+    "spec", ["/dev/sdb2", "LABEL=\\040boot", 'UUID="B007"', "/dev/disk/by-label/\\134x20boot"]
+)
+def test_each_way_to_name_a_file_system(tmp_path: Path, spec: str) -> None:
+    root = system(tmp_path / "root", fstab=FSTAB + f"{spec} /boot ext4 defaults 0 2\n")
+    boot = folder(tmp_path / "boot", {"vmlinuz-6.1.0-18-amd64": ""})
+    listing = [
+        disk("vdb", part(1, "ext4", uuid="r00t")),
+        disk("vdc", part(2, "ext4", "vdc", uuid="b007", label=" boot")),
+    ]
+    os = found(listing, {"tw0-part1": root, "tw1-part2": boot}, tmp_path)
+    assert os.mounts[1].device == "/dev/disk/by-id/virtio-tw1-part2"
+    noted = ("/dev/sdb2 (/boot) is taken to be partition 2 of disk 2",)
+    assert os.notes == (noted if spec == "/dev/sdb2" else ())
+
+
+def test_needed_file_systems_that_are_nowhere_are_named(tmp_path: Path) -> None:
+    fstab = FSTAB + "/dev/mapper/vg-var /var ext4 defaults 0 2\n"
+    root = system(tmp_path / "root", fstab=fstab)
+    listing = [disk("vdb", part(1, "ext4", uuid="r00t"), part(2, "LVM2_member"))]
+    with pytest.raises(InspectionError, match="/var is on /dev/mapper/vg-var"):
+        found(listing, {"tw0-part1": root}, tmp_path)
+
+
+def test_what_the_guest_can_do_without_is_a_note(tmp_path: Path) -> None:
+    fstab = FSTAB + "/dev/sdx1 /opt ext4 defaults,nofail 0 2\n/dev/sdz1 /home ext4 rw 0 2\n"
+    root = system(tmp_path / "root", fstab=fstab)
+    os = found([disk("vdb", part(1, "ext4", uuid="r00t"))], {"tw0-part1": root}, tmp_path)
+    assert os.notes == ("/opt is on /dev/sdx1, which is on none of the machine's disks; "
+                        "it is left out",)  # fmt: skip
+
+
+def test_two_systems_are_refused_and_both_named(tmp_path: Path) -> None:
+    one = system(tmp_path / "one")
+    two = system(tmp_path / "two", os_release="PRETTY_NAME=Other\nID=fedora\n")
+    listing = [disk("vdb", part(1, "ext4")), disk("vdc", part(3, "ext4", "vdc"))]
+    with pytest.raises(InspectionError) as caught:
+        found(listing, {"tw0-part1": one, "tw1-part3": two}, tmp_path)
+    assert "bookworm) on partition 1 of disk 1; Other on partition 3 of disk 2" in str(caught.value)
+
+
+def test_a_copy_without_fstab_does_not_confuse(tmp_path: Path) -> None:
+    one = system(tmp_path / "one")
+    two = folder(tmp_path / "two", {"etc/os-release": BOOKWORM})
+    listing = [disk("vdb", part(1, "ext4")), disk("vdc", part(1, "ext4", "vdc"))]
+    os = found(listing, {"tw0-part1": one, "tw1-part1": two}, tmp_path)
+    assert os.mounts[0].device == "/dev/disk/by-id/virtio-tw0-part1"
+
+
+@pytest.mark.parametrize(
+    ("fstype", "words"),
+    [
+        ("LVM2_member", "an LVM physical volume on partition 1 of disk 1"),
+        ("linux_raid_member", "software RAID"),
+        ("crypto_LUKS", "a LUKS container"),
+    ],
+)
+def test_what_cannot_be_opened_yet_is_named(tmp_path: Path, fstype: str, words: str) -> None:
+    with pytest.raises(InspectionError, match=words) as caught:
+        found([disk("vdb", part(1, fstype))], {}, tmp_path)
+    assert "skip_os_morphing" in caught.value.hint
+
+
+def test_empty_disks_are_said_to_be_so(tmp_path: Path) -> None:
+    with pytest.raises(InspectionError, match="found no file system at all"):
+        found([disk("vdb")], {}, tmp_path)
+
+
+def test_a_file_system_that_cannot_be_mounted_is_said(tmp_path: Path) -> None:
+    with pytest.raises(InspectionError, match=r"xfs on partition 1 of disk 1, which cannot"):
+        found([disk("vdb", part(1, "xfs"))], {"tw0-part1": system(tmp_path / "root")}, tmp_path)
+
+
+def test_a_hibernated_machine_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InspectionError, match="hibernated: partition 5 of disk 1"):
+        found([disk("vdb", part(1, "ext4"), part(5, "swsuspend"))], {}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("os_release", "family"),
+    [
+        ("ID=ubuntu\nID_LIKE=debian\n", Family.DEBIAN),
+        ("ID=mine\nID_LIKE='debian gnu'\n", Family.DEBIAN),
+        ("ID=rocky\nID_LIKE='rhel centos fedora'\n", Family.RED_HAT),
+        ("ID='opensuse-leap'\nID_LIKE='suse opensuse'\n", Family.SUSE),
+        ('ID=alpine\nNAME="unbalanced\n', Family.UNKNOWN),
+    ],
+)
+def test_the_family_is_found(tmp_path: Path, os_release: str, family: Family) -> None:
+    root = system(tmp_path / "root", os_release=os_release)
+    listing = [disk("vdb", part(1, "ext4"))]
+    assert found(listing, {"tw0-part1": root}, tmp_path).family is family
+
+
+@pytest.mark.parametrize("target", ["{out}", "../../../../../../../../../../../..{out}"])
+def test_no_link_leads_out(tmp_path: Path, target: str) -> None:
+    """A guest whose folders point into the worker: nothing of the worker is read."""
+    out = folder(
+        tmp_path / "out", {"os-release": "ID=worker\n", "fstab": "secret", "vmlinuz-1": ""}
+    )
+    root = folder(tmp_path / "root", {"x": ""})
+    (root / "etc").symlink_to(target.format(out=out))
+    (root / "usr").mkdir()
+    (root / "usr/lib").symlink_to(target.format(out=out))
+    with pytest.raises(InspectionError, match="no operating system"):
+        found([disk("vdb", part(1, "ext4"))], {"tw0-part1": root}, tmp_path)
+    (tmp_path / "root2").mkdir()
+    root = folder(tmp_path / "root2/root", {"etc/x": ""})
+    (root / "etc/os-release").symlink_to(target.format(out=out) + "/os-release")
+    with pytest.raises(InspectionError, match="no operating system"):
+        found([disk("vdb", part(1, "ext4"))], {"tw0-part1": root}, tmp_path)
