@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator stores in Prefect: endpoints, secrets, the provider options."""
+
+from blocks.disk_images import DiskImageFolder
+from blocks.endpoint import LibvirtEndpoint
+from blocks.provider_options import ProviderOptionsBlock
+
+ALL = (LibvirtEndpoint, DiskImageFolder, ProviderOptionsBlock)
+
+__all__ = ["ALL", "DiskImageFolder", "LibvirtEndpoint", "ProviderOptionsBlock"]

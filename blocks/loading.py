@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Load a block by name, or say which names there are."""
+
+from typing import TypeVar
+
+from prefect.blocks.core import Block
+from prefect.client.orchestration import get_client
+
+from tradewind.errors import NotFoundError
+
+B = TypeVar("B", bound=Block)
+
+
+def load_block(kind: type[B], name: str) -> B:
+    """Load a block document; NotFoundError names the blocks of its kind."""
+    try:
+        loaded = kind.load(name)
+    except ValueError:
+        there = ", ".join(_names(kind)) or "none"
+        raise NotFoundError(
+            f"no {kind.get_block_type_slug()} block is called “{name}”",
+            f"there are: {there}; add one in Prefect's UI under Blocks, or with `tradewind`",
+        ) from None
+    assert isinstance(loaded, kind)  # noqa: S101 - a sync caller gets no coroutine
+    return loaded
+
+
+def _names(kind: type[Block]) -> list[str]:
+    with get_client(sync_client=True) as client:
+        documents = client.read_block_documents_by_type(kind.get_block_type_slug())
+    return sorted(document.name or "" for document in documents)
