@@ -78,15 +78,17 @@ def _os(firmware: Firmware, source: Element, plan: FinalDomain) -> Element:
         return E.os(type_)
     # Libvirt picks the firmware from the features; keys are enrolled exactly when they are used.
     answer = "yes" if firmware.secure_boot else "no"
-    return E.os(
+    os = E.os(
         type_,
         E.firmware(
             E.feature(enabled=answer, name="enrolled-keys"),
             E.feature(enabled=answer, name="secure-boot"),
         ),
-        E.loader(secure=answer),
         firmware="efi",
     )
+    if firmware.secure_boot:  # libvirt 9.0 takes the attribute beside the features only as "yes"
+        os.append(E.loader(secure="yes"))
+    return os
 
 
 def _architecture(source: Element) -> str:

@@ -9,7 +9,6 @@ label of the machine that uses it.
 import contextlib
 import re
 from collections.abc import Iterator
-from enum import StrEnum
 from typing import Final
 
 import libvirt
@@ -17,33 +16,11 @@ import libvirt
 from tradewind.domainxml import machine as machine_xml
 from tradewind.host import backup, domains
 from tradewind.model.label import LabelState
-from tradewind.model.record import Record
+from tradewind.model.leftover import Leftover, LeftoverKind
 from tradewind.ports import Remote
 
 _RUN: Final = re.compile(r"(?:^|/)tradewind-([0-9a-f]{12})(?:-|/|$)")
 SOCKET_ROOT: Final = "/var/tmp"  # noqa: S108 - on the source host, where snapshots put sockets
-
-
-class LeftoverKind(StrEnum):
-    """What sort of thing was left."""
-
-    BACKUP_JOB = "backup job"
-    DOMAIN = "domain"
-    VOLUME = "volume"
-    FOLDER = "folder"
-
-
-class Leftover(Record):
-    """One thing that a run made; `place` is the pool of a volume."""
-
-    kind: LeftoverKind
-    run: str
-    name: str
-    place: str = ""
-
-    def __str__(self) -> str:
-        """Say it in the report."""
-        return f"{self.kind} {self.name}" + (f" in pool {self.place}" if self.place else "")
 
 
 def run_of(name: str) -> str | None:

@@ -4,11 +4,12 @@
 import hashlib
 import re
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import libvirt
 
-from tradewind.errors import CapacityError, OptionError
+from tradewind.errors import CapacityError, NotFoundError, OptionError
 from tradewind.host import storage
 from tradewind.model.machine import Disk, VirtualMachine
 from tradewind.model.storage import (
@@ -87,6 +88,64 @@ def _wanted(
         )
     grown = known.model_copy(update={"capacity": disk.capacity})
     return PlannedVolume(disk_id=disk.id, volume=grown)
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where new volumes go: the request's map, and the options' default pool."""
+
+    mapping: StorageMap
+    default: str | None
+
+
+def plan_on_host(
+    connection: libvirt.virConnect,
+    transfer: str,
+    machine: VirtualMachine,
+    known: Sequence[ReplicaVolume],
+    placement: Placement,
+) -> VolumePlan:
+    """Plan with the pools and volumes that the host has now; refuses what cannot fit."""
+
+    def place(disk: Disk) -> tuple[str, str]:
+        pool = pool_for(disk, placement.mapping, placement.default)
+        return pool, storage.volume_format(connection, pool)
+
+    there = existing(connection, known)
+    plan = plan_volumes(transfer, machine, there, place)
+    notes = require_room(connection, machine, plan)
+    return plan.model_copy(update={"notes": notes})
+
+
+def new_replica(transfer: str, planned: PlannedVolume) -> ReplicaVolume:
+    """Describe a volume that is about to be made."""
+    return ReplicaVolume(
+        disk_id=planned.disk_id,
+        volume=planned.volume,
+        serial=serial(transfer, planned.disk_id),
+        blank=True,
+    )
+
+
+def clone_of(run_id: str, machine: VirtualMachine, replica: ReplicaVolume) -> ReplicaVolume:
+    """Describe a deployment's copy of a replica volume, labelled with the run by its name."""
+    original = replica.volume
+    name = f"tradewind-{run_id}-{safe_name(machine.name)}-{replica.disk_id}.{original.format}"
+    return replica.model_copy(update={"volume": original.model_copy(update={"name": name})})
+
+
+def in_machine_order(
+    machine: VirtualMachine, volumes: Sequence[ReplicaVolume]
+) -> tuple[ReplicaVolume, ...]:
+    """Sort volumes as the machine sorts its disks; NotFoundError names a disk without one."""
+    by_disk = {volume.disk_id: volume for volume in volumes}
+    missing = [disk.id for disk in machine.disks if disk.id not in by_disk]
+    if missing:
+        raise NotFoundError(
+            f"machine {machine.name} has no replica of disk {', '.join(missing)}",
+            "transfer it first",
+        )
+    return tuple(by_disk[disk.id] for disk in machine.disks)
 
 
 def volume_name(transfer: str, machine: str, disk_id: str, form: str) -> str:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Storage pools and volumes of a host."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -166,6 +167,38 @@ def _send(
                 view = view[sent:]
                 done += sent
             progress(done, total)
+        stream.finish()
+    except BaseException:
+        stream.abort()
+        raise
+
+
+def download(connection: libvirt.virConnect, pool: str, name: str, limit: int = MiB) -> bytes:
+    """Read the beginning of a volume, at most `limit` bytes."""
+    received = bytearray()
+    _receive(connection, pool, name, limit, received.extend)
+    return bytes(received)
+
+
+def download_digest(connection: libvirt.virConnect, pool: str, name: str) -> str:
+    """Read a whole volume back; SHA-256 of its bytes in hexadecimal."""
+    digest = hashlib.sha256()
+    _receive(connection, pool, name, 0, digest.update)
+    return digest.hexdigest()
+
+
+def _receive(
+    connection: libvirt.virConnect,
+    pool: str,
+    name: str,
+    length: int,
+    take: Callable[[bytes], None],
+) -> None:
+    stream = connection.newStream()
+    require_volume(connection, pool, name).download(stream, 0, length)
+    try:
+        while chunk := stream.recv(CHUNK):
+            take(chunk)
         stream.finish()
     except BaseException:
         stream.abort()

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import URL, Connection, Engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 from sqlmodel import create_engine
 
-from tradewind.errors import ConnectionFailedError, OptionError
+from tradewind.errors import ConnectionFailedError, OptionError, TradewindError
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
@@ -30,12 +30,27 @@ def open_database(place: str) -> Engine:
             if engine.dialect.name == "postgresql":
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
             _upgrade(connection)
-    except OperationalError as error:
-        raise ConnectionFailedError(
-            f"ledger {engine.url.render_as_string()}: {error.orig}",
-            "see that the database runs, or name another one in sqlite_database_file",
-        ) from None
+    except DatabaseError as error:
+        engine.dispose()
+        raise refusal(engine.url, error) from None
     return engine
+
+
+def refusal(url: URL, error: DatabaseError) -> TradewindError:
+    """Say what a database refused in our own tree; transient when it may pass with time."""
+    message = f"ledger {url.render_as_string()}: {error.orig}"  # its password is masked
+    # A locked file is free again later, as a server is reachable again; anything else stays.
+    lasting = not isinstance(error, OperationalError) or (
+        url.get_backend_name() == "sqlite" and "locked" not in str(error.orig)
+    )
+    if lasting:
+        return OptionError(
+            f"option sqlite_database_file: {message}",
+            "name a file that this account may write to, or another database",
+        )
+    return ConnectionFailedError(
+        message, "see that the database runs, or name another one in sqlite_database_file"
+    )
 
 
 def _engine(place: str) -> Engine:
@@ -61,7 +76,9 @@ def _sqlite(path: Path) -> Engine:
             f"option sqlite_database_file: {path.parent} cannot be made ({error.strerror})",
             "name a file in a folder that this account may write to",
         ) from None
-    engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+    # Not as text: a path may contain what means something in a URL.
+    url = URL.create("sqlite", database=str(path))
+    engine = create_engine(url, connect_args={"timeout": 30})
     event.listen(engine, "connect", _leave_transactions_to_us)
     event.listen(engine, "begin", _lock_at_once)
     return engine

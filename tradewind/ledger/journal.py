@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DatabaseError
 from sqlmodel import Session, col, select
 
 from tradewind.errors import BusyError, NotFoundError
 from tradewind.ledger import owners
-from tradewind.ledger.database import open_database
+from tradewind.ledger.database import open_database, refusal
 from tradewind.ledger.tables import DiskRow, RunRow, TransferRow
 from tradewind.model.ledger import Life, Owner, RunKind, RunState, Transfer
 from tradewind.model.machine import VirtualMachine
@@ -38,8 +39,11 @@ class Ledger:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Session]:
-        with Session(self._engine, expire_on_commit=False) as session, session.begin():
-            yield session
+        try:
+            with Session(self._engine, expire_on_commit=False) as session, session.begin():
+                yield session
+        except DatabaseError as error:
+            raise refusal(self._engine.url, error) from None
 
     def note_transfer(self, source: str, destination: str, machine: VirtualMachine) -> Transfer:
         """Find the transfer of a machine, or begin to remember it; keep what it is like now."""
@@ -81,6 +85,16 @@ class Ledger:
             f"no replica of “{machine}” from {source} on {destination}",
             f"transfer it first; there are replicas of: {there}",
         )
+
+    def find_synced(self, source: str, destination: str, machine: str) -> Transfer:
+        """Find a transfer that was completed at least once."""
+        transfer = self.find_transfer(source, destination, machine)
+        if transfer.synced is None:
+            raise NotFoundError(
+                f"the replica of “{machine}” on {destination} was never completed",
+                "run the transfer until it ends well, then deploy",
+            )
+        return transfer
 
     def begin(self, transfer: Transfer, kind: RunKind, owner: Owner | None = None) -> Run:
         """Begin a run; BusyError while another one works on the same transfer.
@@ -136,6 +150,23 @@ class Ledger:
             return Life.DEAD
         return owners.life(Owner.model_validate_json(row.owner))
 
+    def abandon_dead(self) -> tuple[str, ...]:
+        """Mark the runs whose process is proven dead as abandoned, and name them.
+
+        Only where they ran can that be proven: this is what the sweep does for other machines.
+        """
+        with self._transaction() as session:
+            running = session.exec(select(RunRow).where(RunRow.state == RunState.RUNNING)).all()
+            dead = [
+                row
+                for row in running
+                if owners.life(Owner.model_validate_json(row.owner)) is Life.DEAD
+            ]
+            for row in dead:
+                row.state, row.ended = RunState.ABANDONED, datetime.now(UTC)
+                session.add(row)
+            return tuple(row.id for row in dead)
+
     def volumes(self, transfer_id: str) -> list[ReplicaVolume]:
         """List the volumes of a transfer's replica."""
         with self._transaction() as session:
@@ -151,6 +182,22 @@ class Ledger:
         with self._transaction() as session:
             for volume in volumes:
                 session.merge(_row(transfer_id, volume))
+
+    def resize_volume(self, transfer_id: str, disk_id: str, capacity: int) -> None:
+        """Write down a volume's new capacity."""
+        with self._transaction() as session:
+            row = session.get_one(DiskRow, (transfer_id, disk_id))
+            row.capacity = capacity
+            session.add(row)
+
+    def give_away(self, transfer_id: str) -> None:
+        """Forget all volumes of a replica: they belong to a machine now."""
+        with self._transaction() as session:
+            for row in session.exec(select(DiskRow).where(DiskRow.transfer_id == transfer_id)):
+                session.delete(row)
+            transfer = session.get_one(TransferRow, transfer_id)
+            transfer.synced = None
+            session.add(transfer)
 
     def forget_volume(self, transfer_id: str, disk_id: str) -> None:
         """Forget a volume that is gone."""

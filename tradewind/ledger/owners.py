@@ -22,16 +22,24 @@ def current() -> Owner:
     started = _started(os.getpid())
     assert started is not None  # noqa: S101 - this process lives
     return Owner(
-        host=platform.node(), machine=_machine(), boot=_boot(), pid=os.getpid(), started=started
+        host=platform.node(),
+        machine=_machine(),
+        boot=_boot(),
+        namespace=_namespace(),
+        pid=os.getpid(),
+        started=started,
     )
 
 
 def life(owner: Owner) -> Life:
-    """Say whether an owner lives; unknown when it ran on another machine."""
-    if owner.machine != _machine():
+    """Say whether an owner lives; unknown when it ran on another machine or in a container."""
+    # The name too: machines cloned from one image often share the id.
+    if (owner.machine, owner.host) != (_machine(), platform.node()):
         return Life.UNKNOWN
     if owner.boot != _boot():
         return Life.DEAD
+    if owner.namespace != _namespace():
+        return Life.UNKNOWN
     return Life.ALIVE if _started(owner.pid) == owner.started else Life.DEAD
 
 
@@ -44,6 +52,10 @@ def _machine() -> str:
 
 def _boot() -> str:
     return _BOOT_ID.read_text().strip()
+
+
+def _namespace() -> int:
+    return Path("/proc/self/ns/pid").stat().st_ino
 
 
 def _started(pid: int) -> int | None:

@@ -1,10 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ledger's tables. A change here needs a migration (migrations/versions)."""
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
 
-from sqlalchemy import BigInteger, Column, DateTime, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, DateTime, Dialect, Text, TypeDecorator, UniqueConstraint
 from sqlmodel import Field, SQLModel
+
+
+class Moment(TypeDecorator[datetime]):
+    """A moment in UTC: SQLite forgets the time zone, and the comparison with it then fails."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """Store what the clock said in UTC."""
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """Say again that it is UTC."""
+        return None if value is None else value.replace(tzinfo=value.tzinfo or UTC)
+
+
+# MySQL wants a length, and allows an index over three such columns no more than this.
+NAME_LENGTH: Final = 255
 
 
 class TransferRow(SQLModel, table=True):
@@ -14,13 +34,13 @@ class TransferRow(SQLModel, table=True):
     __table_args__ = (UniqueConstraint("source", "destination", "machine_id"),)
 
     id: str = Field(primary_key=True, max_length=8)
-    source: str
-    destination: str
-    machine_id: str
-    machine_name: str = Field(index=True)
+    source: str = Field(max_length=NAME_LENGTH)
+    destination: str = Field(max_length=NAME_LENGTH)
+    machine_id: str = Field(max_length=NAME_LENGTH)
+    machine_name: str = Field(index=True, max_length=NAME_LENGTH)
     machine: str = Field(sa_column=Column(Text, nullable=False))
-    created: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
-    synced: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    created: datetime = Field(sa_column=Column(Moment(), nullable=False))
+    synced: datetime | None = Field(default=None, sa_column=Column(Moment()))
 
 
 class RunRow(SQLModel, table=True):
@@ -29,11 +49,11 @@ class RunRow(SQLModel, table=True):
     __tablename__ = "run"
 
     id: str = Field(primary_key=True, max_length=12)
-    transfer_id: str = Field(foreign_key="transfer.id", index=True)
-    kind: str
-    state: str = Field(index=True)
-    begun: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
-    ended: datetime | None = Field(default=None, sa_column=Column(DateTime(timezone=True)))
+    transfer_id: str = Field(foreign_key="transfer.id", index=True, max_length=8)
+    kind: str = Field(max_length=16)
+    state: str = Field(index=True, max_length=16)
+    begun: datetime = Field(sa_column=Column(Moment(), nullable=False))
+    ended: datetime | None = Field(default=None, sa_column=Column(Moment()))
     owner: str = Field(sa_column=Column(Text, nullable=False))
     report: str | None = Field(default=None, sa_column=Column(Text))
 
@@ -43,13 +63,13 @@ class DiskRow(SQLModel, table=True):
 
     __tablename__ = "disk"
 
-    transfer_id: str = Field(foreign_key="transfer.id", primary_key=True)
-    disk_id: str = Field(primary_key=True)
-    pool: str
-    volume: str
-    format: str
+    transfer_id: str = Field(foreign_key="transfer.id", primary_key=True, max_length=8)
+    disk_id: str = Field(primary_key=True, max_length=NAME_LENGTH)
+    pool: str = Field(max_length=NAME_LENGTH)
+    volume: str = Field(max_length=NAME_LENGTH)
+    format: str = Field(max_length=16)
     capacity: int = Field(sa_column=Column(BigInteger, nullable=False))
-    serial: str
+    serial: str = Field(max_length=20)
     # From before the first byte is written until the volume is gone.
     written: bool = False
 

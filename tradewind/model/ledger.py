@@ -40,12 +40,14 @@ class Transfer(Record):
 class Owner(Record):
     """The process that drives a run, known so well that its death can be proven.
 
-    `started` is the process's start in clock ticks since boot (proc(5), field 22 of stat).
+    `started` is the process's start in clock ticks since boot (proc(5), field 22 of stat);
+    `namespace` is the inode of its PID namespace, since a container sees only its own processes.
     """
 
     host: str
     machine: str
     boot: str
+    namespace: int
     pid: int
     started: int
 

@@ -4,9 +4,18 @@
 from enum import StrEnum
 
 from tradewind.model.guest import StepReport
+from tradewind.model.leftover import Leftover
 from tradewind.model.progress import DiskResult
 from tradewind.model.record import Record
 from tradewind.model.storage import VolumePlan
+
+
+class Streamed(Record):
+    """What moving all disks came to; `consistency` says of which point in time they are."""
+
+    consistency: str
+    disks: tuple[DiskResult, ...]
+    seconds: float
 
 
 class TransferReport(Record):
@@ -50,6 +59,20 @@ class BootProof(Record):
     seconds: float
 
 
+class Morphed(Record):
+    """What was found and changed in the guest."""
+
+    guest: str = "not looked at"
+    steps: tuple[StepReport, ...] = ()
+    notes: tuple[str, ...] = ()
+    worker_seconds_to_ssh: float | None = None
+
+    @property
+    def agent_installed(self) -> bool:
+        """Whether a step of ours saw to the guest agent."""
+        return any(step.step == "qemu-guest-agent" for step in self.steps)
+
+
 class DeployReport(Record):
     """One deployment; durations are seconds."""
 
@@ -64,3 +87,12 @@ class DeployReport(Record):
     worker_seconds_to_ssh: float | None
     seconds: float
     shortfalls: tuple[str, ...] = ()
+
+
+class SweepReport(Record):
+    """What was temporary on one host: whose run is dead, alive, or not ours to judge."""
+
+    endpoint: str
+    dead: tuple[Leftover, ...]
+    alive: tuple[Leftover, ...]
+    unknown: tuple[Leftover, ...]

@@ -66,6 +66,7 @@ class VolumePlan(Record):
     grow: tuple[PlannedVolume, ...] = ()
     keep: tuple[PlannedVolume, ...] = ()
     delete: tuple[PlannedVolume, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class StorageMap(Record):

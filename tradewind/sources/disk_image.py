@@ -100,7 +100,7 @@ class DiskImageSource:
         ]
 
     def inspect(self, machine_id: str) -> VirtualMachine:
-        """Describe one machine, its images opened as far as their headers."""
+        """Describe one machine; its images are checked, qcow2 as a whole."""
         path = self._find(machine_id)
         description = _read(path)
         return VirtualMachine(
@@ -210,11 +210,13 @@ def _disk(description: Path, entry: DescribedDisk) -> Disk:
     if not path.is_file():
         raise NotFoundError(f"{description}: there is no file {entry.file}", f"put it in {folder}")
     image_format = check_format(path, entry.format)
-    if image_format == "qcow2":
-        check_references(path, folder)
+    references = check_references(path, folder) if image_format == "qcow2" else []
+    capacity = qemu_nbd.virtual_size(path, image_format)
+    for each in references:
+        qemu_nbd.check_qcow2(each)
     return Disk(
         id=entry.name,
-        capacity=qemu_nbd.virtual_size(path, image_format),
+        capacity=capacity,
         allocation=path.stat().st_blocks * 512,
         format=image_format,
         location=str(path),

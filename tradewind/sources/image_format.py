@@ -15,13 +15,15 @@ from tradewind.errors import ImageFormatError
 
 _HEAD: Final = 64 * 1024
 
+_VPC: Final = b"conectix"  # codespell:ignore conectix
+
 # Magic bytes at their offset. The last column is what a person calls the format.
 _MAGICS: Final = (
     (0, b"KDMV", "VMDK"),
     (0, b"COWD", "VMDK"),
     (0, b"# Disk DescriptorFile", "VMDK"),
     (0, b"vhdxfile", "VHDX"),
-    (0, b"conectix", "VPC (VHD)"),
+    (0, _VPC, "VPC (VHD)"),
     (0x40, b"\x7f\x10\xda\xbe", "VDI"),
     (0, b"QED\x00", "QED"),
     (0, b"WithoutFreeSpace", "Parallels"),
@@ -59,7 +61,7 @@ def detect(path: Path) -> str:
     for offset, magic, name in _MAGICS:
         if head[offset : offset + len(magic)] == magic:
             return name
-    return "VPC (VHD)" if _read_tail(path)[:8] == b"conectix" else ""
+    return "VPC (VHD)" if _read_tail(path)[:8] == _VPC else ""
 
 
 def check_format(path: Path, declared: str | None) -> str:
@@ -83,12 +85,17 @@ def check_format(path: Path, declared: str | None) -> str:
     raise _unfit(path, found)
 
 
-def check_references(path: Path, folder: Path) -> None:
-    """Refuse a qcow2 image that leads to a file outside `folder`, through all its backing files."""
+def check_references(path: Path, folder: Path) -> list[Path]:
+    """Refuse a qcow2 image that leads to a file outside `folder`.
+
+    All its backing files are looked at. Returns the image and those of them that are qcow2.
+    """
+    chain: list[Path] = []
     current: Path | None = path
     for _ in range(_CHAIN_LIMIT):
         if current is None:
-            return
+            return chain
+        chain.append(current)
         current = _backing_file(current, folder)
     raise ImageFormatError(f"{path}: more than {_CHAIN_LIMIT} backing files", _convert(path))
 

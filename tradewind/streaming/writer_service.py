@@ -18,8 +18,9 @@ HTTP/1.1 over TLS 1.3 with both ends' certificates. Answers are 200, or a status
 The digest of a range is the BLAKE2b-256 of the BLAKE2b-256 digests of its 64 KiB blocks, counted
 from the range's start: a zero block costs one comparison, no hashing (the scheme of blkhash).
 
-Memory: one buffer of 4 MiB for each connection, 16 connections. A request is read by hand, not by
-http.server, which spends about 0.2 ms on each (docs/decisions/0003-writer-protocol.md).
+Memory: one buffer of 4 MiB for each connection, 16 connections. A body lands in that buffer,
+page-aligned for O_DIRECT, and nowhere else; that is why the head of a request is read by hand
+(docs/decisions/0003-writer-protocol.md).
 """
 
 from __future__ import annotations

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Put the worker image into a dir pool of a host, when it is not there already."""
+
+from prefect import flow
+
+from tasks.images import checksum, is_staged, load_endpoint, upload
+
+
+@flow(flow_run_name="stage-{volume}-on-{endpoint}")
+def stage_worker_image(
+    endpoint: str, pool: str, image: str, volume: str = "tradewind-worker.qcow2"
+) -> str:
+    """Upload a worker image unless the host has it already, and say what was done.
+
+    Args:
+        endpoint: Name of the libvirt endpoint block.
+        pool: A dir pool of that host.
+        image: Path of the qcow2 image on the machine that runs the flow.
+        volume: Name of the volume, as migr_image_map names it.
+    """
+    host = load_endpoint(endpoint)
+    expected = checksum(image)
+    if is_staged(host, pool, volume, expected):
+        return f"{volume} in pool {pool} of {endpoint} is up to date"
+    upload(host, pool, volume, image, expected)
+    return f"{volume} was staged in pool {pool} of {endpoint}"

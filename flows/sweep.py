@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Find and remove what crashed runs left behind."""
+
+from prefect import flow
+
+from tasks.images import load_endpoint
+from tasks.leftovers import find_leftovers, judge, remove_all
+from tasks.reports import publish_sweep
+from tasks.site import load_options
+from tradewind.model.report import SweepReport
+
+
+@flow(flow_run_name="sweep")
+def sweep(
+    endpoints: list[str], options: str = "default", dry_run: bool = False
+) -> list[SweepReport]:
+    """Remove from hosts what no living run owns; run it as often as you like.
+
+    Args:
+        endpoints: Names of the libvirt endpoint blocks to look at, sources too.
+        options: Name of the provider options block (it says where the ledger is).
+        dry_run: Only say what would be removed.
+    """
+    chosen = load_options(options)
+    reports = []
+    for endpoint in endpoints:
+        host = load_endpoint(endpoint, chosen.ssh_key_path)
+        found = find_leftovers(endpoint, host)
+        report = judge(endpoint, found, chosen.sqlite_database_file)
+        remove_all(host, () if dry_run else report.dead)
+        reports.append(publish_sweep(report, dry_run=dry_run))
+    return reports

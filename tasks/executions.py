@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps that keep the ledger while a transfer runs."""
+
+import resource
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from tasks.site import Site
+from tasks.step import step
+from tradewind.ledger import open_ledger
+from tradewind.model.ledger import RunKind, RunState
+from tradewind.model.machine import VirtualMachine
+from tradewind.model.report import Streamed, TransferReport
+from tradewind.model.requests import TransferRequest
+from tradewind.model.run import Run
+from tradewind.model.storage import ReplicaVolume, VolumePlan
+from tradewind.model.worker import Worker
+from tradewind.units import KiB
+
+
+@step("begin-execution-{machine.name}")
+def _begin(site: Site, request: TransferRequest, machine: VirtualMachine) -> Run:
+    """Claim the transfer: two executions of one transfer never run at once."""
+    with open_ledger(site.options.sqlite_database_file) as ledger:
+        transfer = ledger.note_transfer(request.source, request.destination, machine)
+        return ledger.begin(transfer, RunKind.EXECUTION)
+
+
+@step("give-up-execution-{run.id}")
+def _give_up(site: Site, run: Run) -> None:
+    """Write down that the execution failed."""
+    with open_ledger(site.options.sqlite_database_file) as ledger:
+        ledger.finish(run, RunState.FAILED)
+
+
+@contextmanager
+def execution(site: Site, request: TransferRequest, machine: VirtualMachine) -> Iterator[Run]:
+    """Lend the right to work on the transfer; `record_replica` is what ends it well."""
+    run = _begin(site, request, machine)
+    try:
+        yield run
+    except BaseException:
+        _give_up(site, run)
+        raise
+
+
+@step("mark-written-{machine.name}")
+def mark_written(
+    site: Site, run: Run, machine: VirtualMachine, volumes: Sequence[ReplicaVolume]
+) -> None:
+    """Write down, before the first byte is sent, that the volumes are blank no more."""
+    written = [volume.model_copy(update={"blank": False}) for volume in volumes]
+    with open_ledger(site.options.sqlite_database_file) as ledger:
+        ledger.plan_volumes(run.transfer, written)
+
+
+@step("record-replica-{machine.name}")
+def record_replica(
+    site: Site,
+    run: Run,
+    request: TransferRequest,
+    machine: VirtualMachine,
+    plan: VolumePlan,
+    worker: Worker,
+    streamed: Streamed,
+) -> TransferReport:
+    """Write down that the replica equals its machine: only now, when the data is durable."""
+    report = TransferReport(
+        transfer=run.transfer,
+        run=run.id,
+        machine=machine.name,
+        source=request.source,
+        destination=request.destination,
+        full=not plan.keep and not plan.grow,
+        consistency=streamed.consistency,
+        plan=plan,
+        disks=streamed.disks,
+        worker_seconds_to_ssh=worker.seconds_to_ssh,
+        stream_seconds=streamed.seconds,
+        seconds=(datetime.now(UTC) - run.begun).total_seconds(),
+        peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KiB,
+        notes=(*plan.notes, *machine.dropped),
+    )
+    with open_ledger(site.options.sqlite_database_file) as ledger:
+        ledger.mark_synced(run)
+        ledger.finish(run, RunState.COMPLETED, report)
+    return report

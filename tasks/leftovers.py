@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps that find and remove what crashed runs left."""
+
+from collections.abc import Sequence
+
+from tasks.step import step
+from tradewind.host import leftovers
+from tradewind.host.connection import connect
+from tradewind.ledger import open_ledger
+from tradewind.model.host import HostAccess
+from tradewind.model.ledger import Life
+from tradewind.model.leftover import Leftover, LeftoverKind
+from tradewind.model.report import SweepReport
+from tradewind.remote import shell
+
+
+@step("look-at-{endpoint}")
+def find_leftovers(endpoint: str, host: HostAccess) -> tuple[Leftover, ...]:
+    """List everything temporary on the host, whoever made it."""
+    with connect(host) as connection:
+        found = leftovers.find(connection)
+    with shell.connect_to_host(host) as remote:
+        return (*found, *leftovers.find_folders(remote))
+
+
+@step("judge-leftovers-of-{endpoint}")
+def judge(endpoint: str, found: Sequence[Leftover], ledger_place: str) -> SweepReport:
+    """Tell what no living run owns from what is in use, and from what others made."""
+    with open_ledger(ledger_place) as ledger:
+        lives = {leftover.run: ledger.life_of(leftover.run) for leftover in found}
+    return SweepReport(
+        endpoint=endpoint,
+        dead=tuple(item for item in found if lives[item.run] is Life.DEAD),
+        alive=tuple(item for item in found if lives[item.run] is Life.ALIVE),
+        unknown=tuple(item for item in found if lives[item.run] in (None, Life.UNKNOWN)),
+    )
+
+
+@step("remove-{leftover.name}")
+def _remove(host: HostAccess, leftover: Leftover) -> None:
+    """Remove one thing."""
+    with connect(host) as connection:
+        leftovers.remove(connection, leftover)
+
+
+@step("remove-{leftover.name}")
+def _remove_folder(host: HostAccess, leftover: Leftover) -> None:
+    """Remove one folder."""
+    with shell.connect_to_host(host) as remote:
+        leftovers.remove_folder(remote, leftover)
+
+
+def remove_all(host: HostAccess, found: Sequence[Leftover]) -> None:
+    """Remove things in the order in which they were listed: jobs, domains, volumes, folders."""
+    for leftover in found:
+        if leftover.kind is LeftoverKind.FOLDER:
+            _remove_folder(host, leftover)
+        else:
+            _remove(host, leftover)

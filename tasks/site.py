@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps that turn the names in a request into what they stand for, and look before they leap."""
+
+from dataclasses import dataclass
+
+from blocks.disk_images import DiskImageFolder
+from blocks.endpoint import LibvirtEndpoint
+from blocks.loading import load_block
+from blocks.provider_options import ProviderOptionsBlock
+from tasks.step import step
+from tradewind.host import facts, validate
+from tradewind.host.connection import connect
+from tradewind.model.host import HostAccess, HostFacts
+from tradewind.model.options import ProviderOptions
+from tradewind.model.record import Record
+from tradewind.model.requests import DeployRequest, SourceKind, TransferRequest
+from tradewind.model.worker import WorkerSpec
+from tradewind.ports import DataSource
+from tradewind.sources.disk_image import DiskImageSource
+from tradewind.sources.libvirt_host import LibvirtSource
+from tradewind.units import GiB, MiB
+from tradewind.worker import lifecycle
+
+# The one OS family whose morphing is built; its image also serves transfers.
+WORKER_OS = "linux"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Everything a request names, loaded: keys included, so it never becomes a parameter."""
+
+    options: ProviderOptions
+    destination: HostAccess
+
+
+class Ground(Record):
+    """What was found on the destination host, and the worker that fits it."""
+
+    facts: HostFacts
+    worker: WorkerSpec
+
+
+@step("load-site-{request.machine}")
+def load_site(request: TransferRequest | DeployRequest) -> Site:
+    """Load the blocks that a request names, and apply its overrides."""
+    options = load_block(ProviderOptionsBlock, request.options).options()
+    merged = options.with_overrides(request.overrides)
+    endpoint = load_block(LibvirtEndpoint, request.destination)
+    return Site(options=merged, destination=endpoint.access(merged.ssh_key_path))
+
+
+@step("load-options-{name}")
+def load_options(name: str) -> ProviderOptions:
+    """Load a provider options block."""
+    return load_block(ProviderOptionsBlock, name).options()
+
+
+@step("load-source-{request.source}")
+def load_source(request: TransferRequest, options: ProviderOptions) -> DataSource:
+    """Load the block that describes where the machine is."""
+    match request.source_kind:
+        case SourceKind.LIBVIRT:
+            endpoint = load_block(LibvirtEndpoint, request.source)
+            return LibvirtSource(endpoint.access(options.ssh_key_path))
+        case SourceKind.IMAGES:
+            return DiskImageSource(load_block(DiskImageFolder, request.source).path)
+
+
+@step("survey-{site.destination.host}")
+def survey(site: Site, disk_slots: int) -> Ground:
+    """Ask the destination what it offers; say at once everything that is missing."""
+    with connect(site.destination) as connection:
+        options, image = site.options, site.options.worker_image(WORKER_OS)
+        found: list[str] = []
+        validate.require_all(
+            [
+                lambda: found.append(lifecycle.find_image(connection, image)),
+                lambda: validate.require_network(
+                    connection, options.migr_worker_network, "migr_worker_network"
+                ),
+            ]
+        )
+        return Ground(
+            facts=facts.survey(connection), worker=worker_spec(options, found[0], image, disk_slots)
+        )
+
+
+def worker_spec(options: ProviderOptions, pool: str, image: str, disk_slots: int) -> WorkerSpec:
+    """Size a worker as the options say."""
+    return WorkerSpec(
+        image_pool=pool,
+        image_volume=image,
+        network=options.migr_worker_network or "",
+        vcpus=options.migr_worker_vcpus,
+        memory=options.migr_worker_memory * MiB,
+        volume_size=options.migr_worker_volume_size * GiB,
+        address_source=options.migr_worker_iface_addr_src,
+        disk_slots=disk_slots,
+    )

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps that move the bytes."""
+
+import threading
+import time
+from collections.abc import Sequence
+
+from tasks.progress import ProgressArtifacts
+from tasks.step import step
+from tradewind.model.machine import VirtualMachine
+from tradewind.model.report import Streamed
+from tradewind.model.storage import ReplicaVolume
+from tradewind.model.worker import Worker, WriterAccess
+from tradewind.ports import Snapshot
+from tradewind.remote import shell
+from tradewind.streaming.copy import copy_disks
+from tradewind.streaming.jobs import jobs_for
+from tradewind.streaming.launch import start_writer as launch
+
+
+@step("start-writer-{worker.domain}")
+def start_writer(worker: Worker, volumes: Sequence[ReplicaVolume]) -> WriterAccess:
+    """Start the writer service in the worker, reachable with this run's certificate only."""
+    with shell.connect_to_worker(worker) as remote:
+        return launch(remote, worker, volumes)
+
+
+@step("stream-{machine.name}")
+def stream_disks(
+    frozen: Snapshot,
+    machine: VirtualMachine,
+    volumes: Sequence[ReplicaVolume],
+    access: WriterAccess,
+) -> Streamed:
+    """Move what differs, all disks in parallel; flush it, and prove it on the destination.
+
+    Called directly and never submitted: Prefect can interrupt only what runs in the main thread.
+    """
+    begun = time.monotonic()
+    jobs = jobs_for(frozen, machine, volumes, access)
+    disks = copy_disks(jobs, threading.Event(), ProgressArtifacts(machine.name))
+    return Streamed(
+        consistency=frozen.consistency,
+        disks=tuple(disks),
+        seconds=time.monotonic() - begun,
+    )

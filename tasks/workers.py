@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps that lend a worker on the destination host, and disks to it."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from tasks.site import Ground
+from tasks.step import step
+from tradewind.host import domains
+from tradewind.host.connection import connect
+from tradewind.host.console import listening
+from tradewind.model.host import HostAccess
+from tradewind.model.label import Label
+from tradewind.model.storage import ReplicaVolume
+from tradewind.model.worker import Worker
+from tradewind.worker import lifecycle
+
+
+@step("boot-{label.purpose}-worker", retries=1)
+def _boot(host: HostAccess, ground: Ground, label: Label) -> Worker:
+    """Start a worker on the host and wait until it answers with its own key."""
+    with connect(host) as connection:
+        lifecycle.discard(connection, ground.worker.image_pool, label)
+        prepared = lifecycle.start(connection, ground.worker, ground.facts, label)
+        with listening(host, prepared.names.domain) as console:
+            return lifecycle.wait_until_reachable(
+                connection, ground.worker, prepared, label, console
+            )
+
+
+@step("discard-{label.purpose}-worker")
+def _discard(host: HostAccess, ground: Ground, label: Label) -> None:
+    """End the worker and remove its overlay and its seed ISO."""
+    with connect(host) as connection:
+        lifecycle.discard(connection, ground.worker.image_pool, label)
+
+
+@contextmanager
+def worker_vm(host: HostAccess, ground: Ground, label: Label) -> Iterator[Worker]:
+    """Lend a worker: a temporary VM next to the volumes."""
+    try:
+        yield _boot(host, ground, label)
+    finally:
+        _discard(host, ground, label)
+
+
+@step("attach-{replica.volume.name}")
+def _attach(host: HostAccess, worker: Worker, replica: ReplicaVolume) -> None:
+    """Hot-attach one volume to the worker."""
+    with connect(host) as connection:
+        domains.attach_volume(connection, worker.domain, replica)
+
+
+@step("detach-{replica.volume.name}")
+def _detach(host: HostAccess, worker: Worker, replica: ReplicaVolume) -> None:
+    """Detach one volume and wait until the worker let go of it."""
+    with connect(host) as connection:
+        domains.detach_disk(connection, worker.domain, replica.serial)
+
+
+@contextmanager
+def attached(host: HostAccess, worker: Worker, volumes: Sequence[ReplicaVolume]) -> Iterator[None]:
+    """Lend volumes to a worker.
+
+    When the block fails they are not detached one by one: the worker is about to be ended, which
+    lets go of them at once, and a broken worker would not answer to an unplug request.
+    """
+    for volume in volumes:
+        _attach(host, worker, volume)
+    yield
+    for volume in volumes:
+        _detach(host, worker, volume)
