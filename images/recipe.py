@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an image is made of: one folder below `recipes/`, read into typed records."""
+
+import hashlib
+import tomllib
+import uuid
+from pathlib import Path
+from typing import Final, Literal
+
+from pydantic import Field
+
+from tradewind.errors import NotFoundError
+from tradewind.model.record import Record
+
+RECIPES: Final = Path(__file__).parent / "recipes"
+BUILDER: Final = ("apt.py", "disk.py", "keys.py", "recipe.py", "rootfs.py", "tree.py")
+"""The modules that shape an image; a change in one of them makes every image anew."""
+
+_NAMESPACE: Final = uuid.UUID("9d1f0a53-6c0f-4f7e-9a3f-3f5f6f0f8f11")
+
+
+class SampleFiles(Record):
+    """Files with random but known content, listed in a SHA256SUMS file beside them."""
+
+    folder: str
+    count: int
+    size_mib: int
+
+
+class DiskRecipe(Record):
+    """One disk: an MBR and one ext4 partition that fills it."""
+
+    name: str
+    size_gib: int
+    label: str
+    mount: str
+    options: str = "defaults"
+    check: int = Field(default=0, description="the sixth field of fstab: the order of fsck")
+    features: str = Field(default="", description="mke2fs -O, on top of Debian's defaults")
+    compressed: bool = False
+    samples: SampleFiles | None = None
+
+
+class Hardware(Record):
+    """What `python -m images boot` gives the image to run on."""
+
+    bus: Literal["virtio", "sata"]
+    nic: Literal["virtio-net-pci", "e1000e"]
+    memory_mib: int
+    cpu: str = "max"
+    seed: bool = Field(description="log in with a key from a NoCloud seed, else with the guest key")
+    address: str = Field(default="", description="the guest's own static address; empty: DHCP")
+
+
+class Recipe(Record):
+    """Everything about one image except its files and its `customize.sh`."""
+
+    name: str
+    summary: str
+    suite: str
+    variant: Literal["minbase", "important"]
+    hostname: str
+    packages: tuple[str, ...]
+    excluded_paths: tuple[str, ...] = Field(default=(), description="dpkg's path-exclude globs")
+    kept_paths: tuple[str, ...] = Field(default=(), description="dpkg's path-include globs")
+    kernel_arguments: str
+    guest_key: bool = Field(default=False, description="bake in the login key and stable host keys")
+    disks: tuple[DiskRecipe, ...]
+    hardware: Hardware
+
+    @property
+    def folder(self) -> Path:
+        """Where the recipe's files are."""
+        return RECIPES / self.name
+
+
+def names() -> tuple[str, ...]:
+    """List the recipes there are."""
+    return tuple(sorted(path.parent.name for path in RECIPES.glob("*/recipe.toml")))
+
+
+def load(name: str) -> Recipe:
+    """Read one recipe. Raises NotFoundError when there is none of this name."""
+    if name not in names():
+        raise NotFoundError(f"image {name}: no such recipe", f"one of: {', '.join(names())}")
+    text = (RECIPES / name / "recipe.toml").read_text()
+    return Recipe.model_validate({"name": name} | tomllib.loads(text))
+
+
+def filesystem_uuid(recipe: Recipe, disk: DiskRecipe) -> uuid.UUID:
+    """Name a file system the same way in every build, so that fstab and GRUB can be written."""
+    return uuid.uuid5(_NAMESPACE, f"{recipe.name}/{disk.name}")
+
+
+def digest(recipe: Recipe, *baked_in: str) -> str:
+    """Sum up everything that shapes the image: its folder, the builder, and `baked_in` texts.
+
+    Twelve hexadecimal digits of SHA-256: enough to tell the versions of one recipe apart.
+    """
+    sums = hashlib.sha256()
+    for path in _inputs(recipe):
+        sums.update(f"{path.name} {_mode(path)} {len(_content(path))}\n".encode())
+        sums.update(_content(path))
+    for text in baked_in:
+        sums.update(text.encode())
+    return sums.hexdigest()[:12]
+
+
+def _inputs(recipe: Recipe) -> list[Path]:
+    own = [path for path in recipe.folder.rglob("*") if path.is_symlink() or path.is_file()]
+    return sorted(own) + [Path(__file__).parent / name for name in BUILDER]
+
+
+def _mode(path: Path) -> str:
+    """Only what git keeps: a checkout's umask must not change the digest."""
+    if path.is_symlink():
+        return "link"
+    return "executable" if path.stat().st_mode & 0o100 else "plain"
+
+
+def _content(path: Path) -> bytes:
+    return str(path.readlink()).encode() if path.is_symlink() else path.read_bytes()

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make the file tree of an image with mmdebstrap."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from images import apt
+from images.commands import CONFINED, run
+from images.recipe import Recipe
+
+
+def make_rootfs(recipe: Recipe, root: Path, work: Path) -> None:
+    """Install the recipe's packages into the empty folder `root`, then run its `customize.sh`.
+
+    The recipe's files are laid down before its packages are unpacked, so that the packages'
+    scripts obey them already (no initramfs is built twice).
+    """
+    sources = work / "sources.list"
+    sources.write_text(apt.render(apt.debian_sources(recipe.suite)))
+    settings = work / "apt.conf"
+    settings.write_text(apt.settings())
+    run([*CONFINED, *_mmdebstrap(recipe, root, sources, settings)])
+
+
+def _mmdebstrap(recipe: Recipe, root: Path, sources: Path, settings: Path) -> list[str]:
+    folder = recipe.folder
+    # fmt: off
+    return [
+        "mmdebstrap", "--mode=root", "--format=directory",
+        f"--variant={recipe.variant}", f"--include={','.join(recipe.packages)}",
+        f"--keyring={apt.KEYRING}", f"--aptopt={settings}",
+        "--dpkgopt=force-unsafe-io", "--dpkgopt=force-confold", *_path_options(recipe),
+        f'--essential-hook=cp -R --no-target-directory "{folder}/files" "$1"',
+        f'--customize-hook=chroot "$1" sh -eu <"{folder}/customize.sh"',
+        '--customize-hook=rm -f "$1"/etc/apt/apt.conf.d/99mmdebstrap "$1"/etc/dpkg/dpkg.cfg.d/99mmdebstrap',
+        recipe.suite, str(root), str(sources),
+    ]
+    # fmt: on
+
+
+def _path_options(recipe: Recipe) -> Iterator[str]:
+    """Tell dpkg what not to unpack; what comes later wins, so exceptions follow."""
+    for glob in recipe.excluded_paths:
+        yield f"--dpkgopt=path-exclude={glob}"
+    for glob in recipe.kept_paths:
+        yield f"--dpkgopt=path-include={glob}"

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m lab`: the lab from a terminal."""
+
+import os
+import subprocess
+import sys
+import time
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lab import lifecycle, namespaces, status
+from lab.records import HOSTS, HostPlan
+from tradewind.errors import TradewindError
+from tradewind.units import human_duration
+
+app = typer.Typer(
+    help="Two real KVM hosts on this machine, for the demo and the tests.", no_args_is_help=True
+)
+console = Console()
+
+
+class HostName(StrEnum):
+    """A host, as an argument."""
+
+    SOURCE = "source"
+    DESTINATION = "destination"
+
+
+Host = Annotated[HostName, typer.Argument(help="Which host.")]
+
+
+@app.command()
+def up() -> None:
+    """Build the lab, or repair it: nothing that runs is disturbed."""
+    began = time.monotonic()
+    lab = lifecycle.up()
+    status.show(console, lab)
+    console.print(f"up after {human_duration(time.monotonic() - began)}")
+
+
+@app.command()
+def down() -> None:
+    """End everything that runs in the lab and leave nothing behind."""
+    began = time.monotonic()
+    lifecycle.down()
+    console.print(f"down after {human_duration(time.monotonic() - began)}, nothing left behind")
+
+
+@app.command("status")
+def show() -> None:
+    """Tell what runs and how to look at it. Fails when the lab is not up."""
+    lab = lifecycle.describe()
+    if lab is not None:
+        status.show(console, lab)
+        return
+    console.print("The lab is not up: python -m lab up")
+    for remains in lifecycle.leftovers():
+        console.print(f"  there is still {remains}; `python -m lab down` removes it")
+    raise typer.Exit(1)
+
+
+@app.command()
+def shell(host: Host) -> None:
+    """Open a shell as root inside a host."""
+    argv = namespaces.enter(_plan(host), ["bash", "--login"])
+    os.execvp(argv[0], argv)  # noqa: S606 - nsenter with our own arguments
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def run(
+    host: Host, command: Annotated[list[str], typer.Argument(help="The command, after `--`.")]
+) -> None:
+    """Run a command as root inside a host; its exit status becomes ours."""
+    done = subprocess.run(namespaces.enter(_plan(host), command), check=False)
+    raise typer.Exit(done.returncode)
+
+
+def _plan(name: HostName) -> HostPlan:
+    return next(plan for plan in HOSTS if plan.name == name)
+
+
+def main() -> None:
+    """Run the command; an expected error is a sentence, not a traceback."""
+    try:
+        app(prog_name="python -m lab")
+    except TradewindError as error:
+        Console(stderr=True).print(str(error), style="red", markup=False)
+        sys.exit(1)
