@@ -94,7 +94,8 @@ def tls_target(folder: Path, path: Path) -> Iterator[int]:
     argv = [
         "qemu-nbd", "--persistent", "--shared=0", "--format=raw", "--cache=writeback",
         f"--object=tls-creds-x509,id=tls,endpoint=server,dir={credentials},verify-peer=on",
-        "--tls-creds=tls", f"--bind={ADDRESS}", f"--port={port}", f"--pid-file={pid_file}", str(path),
+        "--tls-creds=tls", f"--bind={ADDRESS}", f"--port={port}", f"--pid-file={pid_file}",
+        str(path),
     ]  # fmt: skip
     with subprocess.Popen(argv) as process:
         try:

@@ -58,7 +58,7 @@ class LibvirtEndpoint(Block):
         super().model_post_init(context)
         if self.host_key:
             PinnedKey.parse(self.host_key, self.host)
-        if self.private_key_base64 is not None:
+        if self.private_key_base64:
             self._inline_key(self.private_key_base64)
 
     def access(self, default_key_path: str | None = None) -> HostAccess:
@@ -73,7 +73,7 @@ class LibvirtEndpoint(Block):
         )
 
     def _key(self, default_key_path: str | None) -> SecretStr:
-        if self.private_key_base64 is not None:
+        if self.private_key_base64:  # a form sends an empty text for a field left empty
             return self._inline_key(self.private_key_base64)
         path = self.ssh_key_path or default_key_path
         if not path:

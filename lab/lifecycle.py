@@ -19,6 +19,7 @@ def up() -> Lab:
     """Build what is missing of the lab and return it. A second call changes nothing."""
     with _alone():
         network.refuse_foreign_lab()
+        _refuse_foreign_folder()
         works = _kvm_works()
         settings.state_folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         files.make_account_key()
@@ -27,6 +28,16 @@ def up() -> Lab:
         with ThreadPoolExecutor(len(HOSTS)) as pool:
             list(pool.map(lambda plan: _build_host(plan, kvm=works), HOSTS))
         return _write_down(kvm=works)
+
+
+def _refuse_foreign_folder() -> None:
+    """Raise LabError when the state folder, which `down` deletes, holds something else."""
+    folder = settings.state_folder
+    if folder.exists() and any(folder.iterdir()) and not settings.key_file.parent.exists():
+        raise LabError(
+            f"{folder} is no lab's state folder: it holds other files",
+            "set TRADEWIND_LAB_DIR to a folder that does not exist yet",
+        )
 
 
 def _kvm_works() -> bool:
@@ -90,6 +101,7 @@ def down() -> None:
     """End everything that runs in the lab and remove it. Raises LabError when something stays."""
     with _alone():
         network.refuse_foreign_lab()
+        _refuse_foreign_folder()
         settings.lab_file.unlink(missing_ok=True)
         for plan in HOSTS:
             namespaces.end_processes(plan)

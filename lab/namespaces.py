@@ -121,5 +121,6 @@ def pids(plan: HostPlan) -> list[int]:
 
 def end_processes(plan: HostPlan) -> None:
     """End every process inside the host; those that start while we look, as well."""
-    while living := pids(plan):
-        processes.end(living)
+    for _ in range(3):
+        if living := pids(plan):
+            processes.end(living)

@@ -71,12 +71,14 @@ class DataSourceContract:
 
     def test_reads_into_the_middle_of_a_buffer(self, case: SourceCase) -> None:
         machine = case.source.inspect(case.machine_id)
-        with case.source.snapshot(machine, "run-1") as snapshot:
-            with snapshot.open(machine.disks[0]) as reader:
-                buffer = bytearray(b"\xff" * 3000)
-                reader.readinto(memoryview(buffer)[1000:2024], 512)
-                assert buffer[1000:2024] == case.contents[0][512 : 512 + 1024]
-                assert set(buffer[:1000] + buffer[2024:]) == {0xFF}
+        buffer = bytearray(b"\xff" * 3000)
+        with (
+            case.source.snapshot(machine, "run-1") as snapshot,
+            snapshot.open(machine.disks[0]) as reader,
+        ):
+            reader.readinto(memoryview(buffer)[1000:2024], 512)
+        assert buffer[1000:2024] == case.contents[0][512 : 512 + 1024]
+        assert set(buffer[:1000] + buffer[2024:]) == {0xFF}
 
     def test_says_how_consistent_it_is(self, case: SourceCase) -> None:
         machine = case.source.inspect(case.machine_id)

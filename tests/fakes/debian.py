@@ -31,11 +31,11 @@ class FakeDebian(FakeGuestTree):
         self.on("apt-get", self._apt_get)
         self.on("update && :", completed)
         self.on("dpkg --configure", completed)
-        self.on("systemctl is-enabled", self._is_enabled)
+        self.on("systemctl list-unit-files", self._unit_files)
         self.on("systemctl enable", self._enable)
         self.on("systemctl unmask", completed)
         self.on("lsinitramfs", self._survey)
-        self.on("update-initramfs", self._update_initramfs)
+        self.on("update-initramfs -", self._update_initramfs)
         self.on("ifquery", completed)
 
     def _dpkg_query(self, argv: Sequence[str]) -> Completed:
@@ -62,9 +62,13 @@ class FakeDebian(FakeGuestTree):
             self.write_text("/lib/udev/rules.d/60-qemu-guest-agent.rules", "")
         return completed(argv)
 
-    def _is_enabled(self, argv: Sequence[str]) -> Completed:
-        lines = [f"{unit} {self.unit_states.get(unit, '')}" for unit in argv[4:]]
-        return completed(argv, 0, "\n".join(lines) + "\n")
+    def _unit_files(self, argv: Sequence[str]) -> Completed:
+        lines = [
+            f"{unit} {self.unit_states[unit]} enabled\n"
+            for unit in argv
+            if unit in self.unit_states
+        ]
+        return completed(argv, 0, "".join(lines))
 
     def _enable(self, argv: Sequence[str]) -> Completed:
         self.unit_states[argv[-1]] = "enabled"

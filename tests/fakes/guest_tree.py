@@ -28,7 +28,8 @@ class FakeGuestTree:
         self.commands: list[str] = []
         self._answers: list[tuple[str, Answer]] = [
             ("cp -a", self._keep),
-            ("stat -L -c %a", self._mode),
+            ("for path; do", self._present),
+            ("for pattern; do", self._read),
         ]
         for path, text in files.items():
             self.write_text(path, text)
@@ -77,10 +78,16 @@ class FakeGuestTree:
         if not kept.exists():
             kept.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, kept)
-        return completed(argv)
+        return completed(argv, 0, f"{source.stat().st_mode & 0o7777:o}\n")
 
-    def _mode(self, argv: Sequence[str]) -> Completed:
-        return completed(argv, 0, f"{self._local(argv[-1]).stat().st_mode & 0o7777:o}\n")
+    def _present(self, argv: Sequence[str]) -> Completed:
+        there = [path for path in argv[4:] if self._local(path).exists()]
+        return completed(argv, 0, "".join(f"{path}\0" for path in there))
+
+    def _read(self, argv: Sequence[str]) -> Completed:
+        found = [p for pattern in argv[4:] for p in sorted(self.root.glob(pattern.lstrip("/")))]
+        pieces = [f"/{p.relative_to(self.root)}\0{p.read_text()}\0" for p in found if p.is_file()]
+        return completed(argv, 0, "".join(pieces))
 
     def _local(self, path: str) -> Path:
         return self.root / path.lstrip("/")

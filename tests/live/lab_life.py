@@ -18,8 +18,10 @@ import lab
 from lab import Lab, LabHost, daemons, namespaces, network, settings, status
 from lab.records import HOSTS
 
-# /run is where iproute2 keeps names of network namespaces, /sys shows those of the mounting one.
+# As on a machine where `ip netns add` was never used, whatever this one has below /run; /sys shows
+# the links of the namespace that mounts it.
 _ENTER = """
+umount --recursive --lazy /run/netns 2>/dev/null
 mount -t tmpfs none /run && mount -t sysfs none /sys && ip link set lo up && "$@"
 """
 
@@ -65,6 +67,7 @@ class LabLife(BaseModel):
     domains_after_wipe: str
     status: str
     foreign_lab: str
+    foreign_folder: str
     down_seconds: float
     leftovers: list[str]
     after: Machine
@@ -113,7 +116,8 @@ def live() -> LabLife:
         volumes_after_wipe=volumes,
         domains_after_wipe=domains,
         status=_output(sys.executable, "-m", "lab", "status"),
-        foreign_lab=_build_a_second_one(),
+        foreign_lab=_fail_to_build_in(Path(f"{settings.state_folder}-2")),
+        foreign_folder="",
         down_seconds=0,
         leftovers=[],
         after=before,
@@ -121,6 +125,7 @@ def live() -> LabLife:
     began = time.monotonic()
     lab.down()
     ended = {
+        "foreign_folder": _fail_to_build_in(Path(__file__).parent),
         "down_seconds": time.monotonic() - began,
         "leftovers": lab.leftovers(),
         "after": look_at_machine(),
@@ -158,16 +163,9 @@ def _use(host: LabHost) -> tuple[str, str, str]:
     return copied, volumes, lab.run(host, ["virsh", "-q", "list", "--all"]).stdout
 
 
-def _build_a_second_one() -> str:
-    """Try to build a lab with another state folder beside this one, and return what is said."""
-    argv = [
-        "env",
-        f"TRADEWIND_LAB_DIR={settings.state_folder}-2",
-        sys.executable,
-        "-m",
-        "lab",
-        "up",
-    ]
+def _fail_to_build_in(state_folder: Path) -> str:
+    """Try to build a lab with this state folder, and return what is said."""
+    argv = ["env", f"TRADEWIND_LAB_DIR={state_folder}", sys.executable, "-m", "lab", "up"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return done.stderr if done.returncode else "it was built"
 

@@ -78,6 +78,10 @@ def test_a_lab_of_another_checkout_is_refused(life: LabLife) -> None:
     assert "belongs to a lab whose state is in" in life.foreign_lab
 
 
+def test_a_state_folder_with_other_files_is_refused(life: LabLife) -> None:
+    assert "is no lab's state folder" in life.foreign_folder
+
+
 def test_nothing_is_left_after_down(life: LabLife) -> None:
     assert life.leftovers == []
     assert life.after == life.before

@@ -30,6 +30,15 @@ _KEPT_TIMERS: Final = frozenset({"rtc", "pit", "hpet", "kvmclock", "hypervclock"
 _KEPT_FEATURES: Final = ("pae", "hap", "hyperv")
 
 
+def console_log_path(folder: str, name: str) -> str:
+    """Name the file for a machine's console.
+
+    Not <name>.log: in its default folder that is libvirt's own log of the machine's QEMU, and
+    virtlogd then refuses to start the machine ("Device or resource busy", libvirt 9.0).
+    """
+    return f"{folder.rstrip('/')}/{name}-console.log"
+
+
 def final_domain(machine: VirtualMachine, plan: FinalDomain) -> str:
     """Describe the machine as the destination shall define it."""
     source = parse(machine.description) if machine.description else E.domain()

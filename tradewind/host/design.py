@@ -8,6 +8,7 @@ from functools import partial
 import libvirt
 
 from tradewind.domainxml.cpu import choose_cpu
+from tradewind.domainxml.final import console_log_path
 from tradewind.domainxml.final import shortfalls as lost_in_translation
 from tradewind.errors import BadInputError, OptionError
 from tradewind.host import domains, storage, validate
@@ -60,7 +61,7 @@ class Parts:
 
 def final_machine(parts: Parts, options: ProviderOptions, facts: HostFacts) -> FinalDomain:
     """Apply the options to the machine; what the host cannot give is in its shortfalls."""
-    log = f"{options.vm_console_log_dir}/{parts.name}.log"
+    log = console_log_path(options.vm_console_log_dir, parts.name)
     return FinalDomain(
         name=parts.name,
         kvm=facts.kvm,

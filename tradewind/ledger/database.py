@@ -15,6 +15,9 @@ from tradewind.errors import ConnectionFailedError, OptionError, TradewindError
 
 _MIGRATIONS: Final = Path(__file__).parent / "migrations"
 
+# Seconds to wait for another process's transaction on a SQLite file; each takes milliseconds.
+PATIENCE = 30
+
 # Any number does, as long as nobody else uses it in the same database.
 _LOCK: Final = 0x7472_6164
 
@@ -78,7 +81,7 @@ def _sqlite(path: Path) -> Engine:
         ) from None
     # Not as text: a path may contain what means something in a URL.
     url = URL.create("sqlite", database=str(path))
-    engine = create_engine(url, connect_args={"timeout": 30})
+    engine = create_engine(url, connect_args={"timeout": PATIENCE})
     event.listen(engine, "connect", _leave_transactions_to_us)
     event.listen(engine, "begin", _lock_at_once)
     return engine

@@ -77,7 +77,7 @@ def test_backup_of_some_disks(same_as_golden: Compare) -> None:
         BackupDisk(target="sdb", scratch="/pool/tradewind-e5f6a7b8-sdb.scratch"),
     ]
     socket = "/var/lib/libvirt/qemu/tradewind-e5f6a7b8.sock"
-    same_as_golden("backup", backup_xml(socket, disks, others=["hda"]))
+    same_as_golden("backup", backup_xml(socket, disks, others=["vdz"]))
 
 
 def test_socket_of_a_backup() -> None:
@@ -93,7 +93,10 @@ def test_label_survives_the_domain(label: Label) -> None:
 
 def test_label_as_libvirt_hands_it_out() -> None:
     # Without its namespace: seen with virDomainGetMetadata of libvirt 9.0.
-    text = '<label transfer="a" run="b" purpose="machine" created="2026-03-01T12:30:00Z" controller="c" state="finished"/>'
+    text = (
+        '<label transfer="a" run="b" purpose="machine" created="2026-03-01T12:30:00Z"'
+        ' controller="c" state="finished"/>'
+    )
     assert labels.from_text(text).state is LabelState.FINISHED
 
 

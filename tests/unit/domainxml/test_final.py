@@ -2,7 +2,7 @@
 import pytest
 
 from tests.unit.domainxml.conftest import Compare
-from tradewind.domainxml.final import final_domain, shortfalls
+from tradewind.domainxml.final import console_log_path, final_domain, shortfalls
 from tradewind.domainxml.machine import DiskFacts, parse_machine
 from tradewind.errors import HypervisorError
 from tradewind.model.deploy import CpuChoice, CpuMode, DiskBus, FinalDisk, FinalDomain, Vnc
@@ -112,3 +112,9 @@ def test_pool_that_is_neither_files_nor_block_devices(
     disk = FinalDisk(disk_id="sda", path="rbd/ledger01", format="raw")
     with pytest.raises(HypervisorError, match="neither a file nor a block device"):
         final_domain(machine, plan.model_copy(update={"disks": (disk,)}))
+
+
+def test_console_log_is_not_libvirts_own_log() -> None:
+    assert console_log_path("/var/log/libvirt/qemu/", "ledger01") == (
+        "/var/log/libvirt/qemu/ledger01-console.log"
+    )

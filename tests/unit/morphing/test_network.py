@@ -82,12 +82,12 @@ def test_included_files_are_found_as_ifupdown_finds_them(tmp_path: Path) -> None
             "/etc/network/more/office.old": "iface ens8 inet dhcp\n",
         },
     )
-    assert ifupdown.files(guest) == (
+    assert ifupdown.files(names.read(guest)) == (
         "/etc/network/interfaces",
         "/etc/network/interfaces.d/a.cfg",
         "/etc/network/more/office",
     )
-    assert ifupdown.physical_names(guest) == ("ens3", "ens4")
+    assert ifupdown.physical_names(names.read(guest)) == ("ens3", "ens4")
 
 
 def test_what_udev_ties_comes_before_order(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_what_udev_ties_comes_before_order(tmp_path: Path) -> None:
             ),
         },
     )
-    assert names.named_nics(guest, MACS) == (
+    assert names.named_nics(names.read(guest), MACS) == (
         names.NamedNic(MACS[0], "wan", known=True),
         names.NamedNic(MACS[1], "enp0s3", known=False),
     )
@@ -110,7 +110,7 @@ def test_what_udev_ties_comes_before_order(tmp_path: Path) -> None:
 def test_names_are_given_out_in_natural_order(tmp_path: Path) -> None:
     files = {"/etc/network/interfaces": "iface enp10s0 inet dhcp\niface enp9s0 inet dhcp\n"}
     guest = FakeGuestTree(tmp_path, files)
-    assert [nic.name for nic in names.named_nics(guest, MACS)] == ["enp9s0", "enp10s0"]
+    assert [nic.name for nic in names.named_nics(names.read(guest), MACS)] == ["enp9s0", "enp10s0"]
 
 
 def test_more_names_than_nics_are_left_alone_and_told(tmp_path: Path, found: GuestOS) -> None:
@@ -158,7 +158,7 @@ def test_networkd_gets_a_file_that_comes_first(tmp_path: Path, found: GuestOS) -
     old = "[Match]\nName=enp0s3\n[Network]\nAddress=198.18.0.5/24\n"
     guest = FakeDebian(tmp_path, {"/etc/systemd/network/10-static.network": old})
     guest.unit_states["systemd-networkd.service"] = "enabled"
-    assert names.configured_names(guest) == ("enp0s3",)
+    assert names.configured_names(names.read(guest)) == ("enp0s3",)
     assert dhcp.apply(guest, found, OPTIONS).changed
     ours = guest.read_text("/etc/systemd/network/05-tradewind-525400aa0001.network")
     assert "MACAddress=52:54:00:aa:00:01" in ours
@@ -197,7 +197,7 @@ network:
 
 def test_netplan_is_replaced_as_a_whole(tmp_path: Path, found: GuestOS) -> None:
     guest = FakeDebian(tmp_path, {"/etc/netplan/01-static.yaml": NETPLAN})
-    assert netplan.physical_names(guest) == ("ens3", "enp1s0")
+    assert netplan.physical_names(names.read(guest)) == ("ens3", "enp1s0")
     assert dhcp.apply(guest, found, OPTIONS).changed
     assert guest.list("/etc/netplan") == ("90-tradewind.yaml",)
     ours = guest.read_text("/etc/netplan/90-tradewind.yaml")

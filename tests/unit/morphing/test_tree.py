@@ -8,7 +8,9 @@ import pytest
 from tests.fakes import small_root
 from tests.fakes.local_remote import LocalRemote
 from tradewind.errors import MorphingError
-from tradewind.morphing.tree import MAX_TEXT, RemoteGuestTree
+from tradewind.morphing import files
+from tradewind.morphing.files import MAX_TEXT
+from tradewind.morphing.tree import RemoteGuestTree
 from tradewind.ports import GuestTree
 
 
@@ -98,3 +100,23 @@ def test_a_failed_command_is_told(guest: GuestTree) -> None:
     with pytest.raises(MorphingError, match="in the guest, `cat /none` ended with status 1"):
         guest.run(["cat", "/none"])
     assert guest.run(["cat", "/none"], check=False).status == 1
+
+
+def test_many_files_are_read_at_once(guest: GuestTree, root: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("the worker's own")
+    folder = root / "etc/many"
+    folder.mkdir()
+    (folder / "a file").write_text("one\n")
+    (folder / "b").write_text("two")
+    (folder / "dangling").symlink_to(secret)
+    (folder / "sub").mkdir()
+    texts = files.read(guest, "/etc/many/*", "/etc/none/*", "/etc/many/[c-z]", "$(reboot)")
+    assert texts == {"/etc/many/a file": "one\n", "/etc/many/b": "two"}
+    assert files.present(guest, "/etc/many/b", "/none", "/etc/many/sub", "/etc/many/dangling") == (
+        "/etc/many/b",
+        "/etc/many/sub",
+    )
+    (folder / "b").write_bytes(b"x" * (MAX_TEXT + 1))
+    with pytest.raises(MorphingError, match="/etc/many/b is larger"):
+        files.read(guest, "/etc/many/*")

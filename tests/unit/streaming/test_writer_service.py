@@ -136,7 +136,7 @@ def test_a_client_without_a_certificate_is_refused(service: WriterProcess) -> No
     connection = socket.create_connection(("127.0.0.1", service.access.port), timeout=10)
     with context.wrap_socket(connection, server_hostname="127.0.0.1") as secure:
         secure.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        with pytest.raises(ssl.SSLError, match="certificate required|CERTIFICATE_REQUIRED"):
+        with pytest.raises(ssl.SSLError, match=r"certificate required|CERTIFICATE_REQUIRED"):
             secure.recv(1000)
 
 

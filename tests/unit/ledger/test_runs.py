@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who may work on a transfer: one at a time, and a dead one does not count."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from multiprocessing.synchronize import Barrier
+
+import pytest
+
+from tradewind.errors import BusyError
+from tradewind.ledger import Ledger, open_ledger, owners
+from tradewind.model.ledger import Life, Owner, RunKind, RunState, Transfer
+from tradewind.model.machine import VirtualMachine
+
+# A child that begins an execution, says its run and waits to be killed.
+_CHILD = """
+import sys, time
+from tradewind.ledger import open_ledger
+from tradewind.model.ledger import RunKind
+with open_ledger(sys.argv[1]) as ledger:
+    transfer = ledger.find_transfer("old-host", "kvm1", "ledger01")
+    print(ledger.begin(transfer, RunKind.EXECUTION).id, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def elsewhere() -> Owner:
+    return owners.current().model_copy(update={"machine": "another", "host": "controller2"})
+
+
+def test_second_run_is_refused_while_the_first_lives(ledger: Ledger, transfer: Transfer) -> None:
+    first = ledger.begin(transfer, RunKind.EXECUTION)
+    assert ledger.life_of(first.id) is Life.ALIVE
+    with pytest.raises(BusyError, match=f"execution {first.id}.*process {os.getpid()}") as caught:
+        ledger.begin(transfer, RunKind.DEPLOYMENT)
+    assert caught.value.hint
+    ledger.finish(first, RunState.COMPLETED)
+    assert ledger.life_of(first.id) is Life.DEAD
+    ledger.begin(transfer, RunKind.DEPLOYMENT)
+
+
+def test_refused_run_leaves_nothing_behind(ledger: Ledger, transfer: Transfer) -> None:
+    first = ledger.begin(transfer, RunKind.EXECUTION)
+    with pytest.raises(BusyError):
+        ledger.begin(transfer, RunKind.EXECUTION)
+    ledger.finish(first, RunState.FAILED)
+    ledger.begin(transfer, RunKind.EXECUTION)
+
+
+def test_other_transfers_do_not_mind(
+    ledger: Ledger, transfer: Transfer, machine: VirtualMachine
+) -> None:
+    ledger.begin(transfer, RunKind.EXECUTION)
+    elsewhere = ledger.note_transfer("old-host", "kvm2", machine)
+    assert elsewhere.id != transfer.id
+    ledger.begin(elsewhere, RunKind.EXECUTION)
+
+
+def test_killed_process_is_taken_over(ledger: Ledger, transfer: Transfer, place: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _CHILD, place], stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        run_id = child.stdout.readline().strip()
+        assert ledger.life_of(run_id) is Life.ALIVE
+        with pytest.raises(BusyError, match=run_id):
+            ledger.begin(transfer, RunKind.EXECUTION)
+        child.send_signal(signal.SIGKILL)
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        assert ledger.life_of(run_id) is Life.DEAD, "a zombie has ended"
+        child.wait()
+    assert ledger.life_of(run_id) is Life.DEAD
+    assert ledger.begin(transfer, RunKind.EXECUTION).id != run_id
+
+
+def test_machine_that_cannot_be_asked(ledger: Ledger, transfer: Transfer, elsewhere: Owner) -> None:
+    run = ledger.begin(transfer, RunKind.EXECUTION, elsewhere)
+    assert ledger.life_of(run.id) is Life.UNKNOWN
+    with pytest.raises(BusyError, match="begun on controller2") as caught:
+        ledger.begin(transfer, RunKind.EXECUTION)
+    assert "sweep on controller2" in caught.value.hint
+
+
+def test_only_the_dead_are_abandoned(
+    ledger: Ledger, transfer: Transfer, machine: VirtualMachine, elsewhere: Owner
+) -> None:
+    me = owners.current()
+    dead = ledger.begin(
+        transfer, RunKind.EXECUTION, me.model_copy(update={"started": me.started + 1})
+    )
+    second = ledger.note_transfer("old-host", "kvm2", machine)
+    alive = ledger.begin(second, RunKind.EXECUTION)
+    third = ledger.note_transfer("old-host", "kvm3", machine)
+    unknown = ledger.begin(third, RunKind.EXECUTION, elsewhere)
+    assert ledger.abandon_dead() == (dead.id,)
+    assert ledger.abandon_dead() == ()
+    lives = [ledger.life_of(run.id) for run in (dead, alive, unknown)]
+    assert lives == [Life.DEAD, Life.ALIVE, Life.UNKNOWN]
+
+
+def test_run_that_nobody_knows(ledger: Ledger) -> None:
+    assert ledger.life_of("0123456789ab") is None
+
+
+def _race(place: str, barrier: Barrier, won: "multiprocessing.Queue[bool]") -> None:
+    with open_ledger(place) as ledger:
+        transfer = ledger.find_transfer("old-host", "kvm1", "ledger01")
+        barrier.wait(timeout=30)
+        try:
+            ledger.begin(transfer, RunKind.EXECUTION)
+        except BusyError:
+            won.put(False)
+        else:
+            won.put(True)
+        barrier.wait(timeout=30)  # live until both have asked
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_of_two_processes_one_wins(transfer: Transfer, place: str, attempt: int) -> None:
+    context = multiprocessing.get_context("fork")
+    barrier, won = context.Barrier(2), context.Queue()
+    racers = [context.Process(target=_race, args=(place, barrier, won)) for _ in range(2)]
+    for racer in racers:
+        racer.start()
+    outcomes = sorted(won.get(timeout=60) for _ in racers)
+    for racer in racers:
+        racer.join(timeout=60)
+    assert outcomes == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, Life.ALIVE),
+        ({"started": 1}, Life.DEAD),  # the number was used again
+        ({"pid": 2**22 + 1}, Life.DEAD),
+        ({"boot": "another"}, Life.DEAD),
+        ({"machine": "another"}, Life.UNKNOWN),
+        ({"host": "clone-of-this-machine", "boot": "another"}, Life.UNKNOWN),
+        ({"namespace": 1}, Life.UNKNOWN),  # a container on the same kernel
+    ],
+)
+def test_life(change: dict[str, str | int], expected: Life) -> None:
+    assert owners.life(owners.current().model_copy(update=change)) is expected
+
+
+def test_moments_keep_their_time_zone(
+    ledger: Ledger, transfer: Transfer, machine: VirtualMachine
+) -> None:
+    run = ledger.begin(transfer, RunKind.EXECUTION)
+    ledger.mark_synced(run)
+    synced = ledger.find_transfer("old-host", "kvm1", machine.name).synced
+    assert synced == run.begun
+    assert synced <= datetime.now(UTC)

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+import contextlib
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.images import make_qcow2, make_raw
+from tradewind.errors import BusyError, ImageFormatError, NotFoundError, OptionError
+from tradewind.model.machine import Clock, Firmware, FirmwareKind, Nic, PowerState
+from tradewind.sources.disk_image import DiskImageSource
+
+MiB = 1 << 20
+
+SMALL = 'vcpus = 1\nmemory = 512\n[[disks]]\nfile = "root.qcow2"\n'
+
+FULL = """
+name = "Web server"
+vcpus = 4
+memory = 2048
+firmware = "uefi"
+secure_boot = true
+tpm = true
+clock = "localtime"
+os_hint = "debian"
+
+[[disks]]
+file = "root.qcow2"
+bus = "sata"
+
+[[disks]]
+file = "data.img"
+format = "raw"
+id = "data"
+
+[[nics]]
+mac = "52:54:00:00:00:01"
+network = "lan"
+model = "e1000e"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    make_qcow2(tmp_path / "root.qcow2", 4 * MiB, {0: b"boot", MiB: b"\x01" * 70000})
+    return tmp_path
+
+
+def test_a_description_becomes_a_machine(folder: Path) -> None:
+    make_raw(folder / "data.img", 3 * MiB, {})
+    (folder / "web.toml").write_text(FULL)
+    machine = DiskImageSource(folder).inspect("web")
+    assert (machine.id, machine.name, machine.vcpus) == ("web", "Web server", 4)
+    assert machine.memory == 2048 * MiB
+    assert machine.firmware == Firmware(kind=FirmwareKind.UEFI, secure_boot=True)
+    assert machine.tpm
+    assert machine.clock is Clock.LOCAL
+    assert machine.power is PowerState.SHUT_OFF
+    assert machine.os_hint == "debian"
+    assert machine.nics == (Nic(mac="52:54:00:00:00:01", network="lan", model="e1000e"),)
+    root, data = machine.disks
+    assert (root.id, root.capacity, root.format, root.bus) == ("root", 4 * MiB, "qcow2", "sata")
+    assert (data.id, data.capacity, data.format, data.bus) == ("data", 3 * MiB, "raw", "virtio")
+    assert root.allocation is not None
+    assert root.allocation < MiB
+    assert root.location == str(folder / "root.qcow2")
+    assert root.backend == str(folder)
+
+
+def test_the_machines_of_a_folder_and_of_one_file(folder: Path) -> None:
+    for name in ("web", "mail"):
+        (folder / f"{name}.toml").write_text(SMALL)
+    assert [each.id for each in DiskImageSource(folder).machines()] == ["mail", "web"]
+    assert [each.id for each in DiskImageSource(folder / "web.toml").machines()] == ["web"]
+
+
+def test_an_unknown_machine_is_named_with_the_ones_there_are(folder: Path) -> None:
+    (folder / "web.toml").write_text(SMALL)
+    with pytest.raises(NotFoundError) as caught:
+        DiskImageSource(folder).inspect("wbe")
+    assert "'wbe'" in caught.value.message
+    assert caught.value.hint == "there are: web"
+
+
+def test_an_image_alone_is_not_a_machine(folder: Path) -> None:
+    with pytest.raises(NotFoundError, match=r"neither a folder nor a \.toml file"):
+        list(DiskImageSource(folder / "root.qcow2").machines())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("vcpus = ", "not TOML"),
+        (SMALL.replace("vcpus = 1\n", ""), "vcpus: Field required"),
+        (SMALL.replace("vcpus", "cpus"), "cpus: Extra inputs"),
+        (SMALL.replace("= 1", "= 0"), "vcpus: Input should be greater than 0"),
+        (SMALL + 'size = "5"\n', "disks.0.size: Extra inputs"),
+        ("vcpus = 1\nmemory = 1\ndisks = []\n", "disks: Tuple should have at least 1 item"),
+        ('firmware = "efi"\n' + SMALL, "firmware: Input should be 'bios' or 'uefi'"),
+        (SMALL + '[[disks]]\nfile = "sub/root.img"\n', "two disks have the same name"),
+        (SMALL.replace("root.qcow2", "../root.qcow2"), "outside the folder"),
+        (SMALL.replace("root.qcow2", "/etc/passwd"), "outside the folder"),
+    ],
+)
+def test_a_faulty_description_names_the_file_and_the_field(
+    folder: Path, text: str, said: str
+) -> None:
+    (folder / "web.toml").write_text(text)
+    with pytest.raises(OptionError) as caught:
+        DiskImageSource(folder).inspect("web")
+    assert str(folder / "web.toml") in caught.value.message
+    assert said in caught.value.message
+
+
+def test_a_link_out_of_the_folder_is_refused(folder: Path) -> None:
+    (folder / "root.qcow2").unlink()
+    (folder / "root.qcow2").symlink_to("/etc/passwd")
+    (folder / "web.toml").write_text(SMALL)
+    with pytest.raises(OptionError, match="outside the folder"):
+        DiskImageSource(folder).inspect("web")
+
+
+def test_a_missing_image_is_named(folder: Path) -> None:
+    (folder / "web.toml").write_text(SMALL.replace("root", "boot"))
+    with pytest.raises(NotFoundError, match=r"no file boot\.qcow2"):
+        DiskImageSource(folder).inspect("web")
+
+
+@pytest.mark.parametrize("kept", [5000, 4 * 65536, 5 * 65536])
+def test_an_image_that_was_cut_short_is_refused(folder: Path, kept: int) -> None:
+    path = folder / "root.qcow2"
+    assert path.stat().st_size > kept
+    os.truncate(path, kept)
+    (folder / "web.toml").write_text(SMALL)
+    with pytest.raises(ImageFormatError, match=r"root\.qcow2 is damaged") as caught:
+        DiskImageSource(folder).inspect("web")
+    assert "again" in caught.value.hint
+
+
+def test_a_backing_file_that_was_cut_short_is_refused(folder: Path) -> None:
+    subprocess.run(
+        [
+            "qemu-img", "create", "-q", "-f", "qcow2", "-b", "root.qcow2", "-F", "qcow2",
+            folder / "top.qcow2",
+        ],
+        check=True,
+    )  # fmt: skip
+    (folder / "web.toml").write_text(SMALL.replace("root", "top"))
+    DiskImageSource(folder).inspect("web")
+    os.truncate(folder / "root.qcow2", 5 * 65536)
+    with pytest.raises(ImageFormatError, match=r"root\.qcow2 is damaged"):
+        DiskImageSource(folder).inspect("web")
+
+
+def test_an_image_somebody_writes_to_is_refused(folder: Path, tmp_path: Path) -> None:
+    (folder / "web.toml").write_text(SMALL)
+    machine = DiskImageSource(folder).inspect("web")
+    socket, pid_file = tmp_path / "w.sock", tmp_path / "w.pid"
+    argv = ["qemu-nbd", "--persistent", f"--socket={socket}", f"--pid-file={pid_file}"]
+    with subprocess.Popen([*argv, "--format=qcow2", str(folder / "root.qcow2")]) as writer:
+        try:
+            while not pid_file.exists():
+                assert writer.poll() is None
+            with pytest.raises(BusyError, match="is in use"):
+                DiskImageSource(folder).inspect("web")
+            with (
+                pytest.raises(BusyError, match="is in use"),
+                DiskImageSource(folder).snapshot(machine, "run-1"),
+            ):
+                pass
+        finally:
+            writer.terminate()
+
+
+def test_a_snapshot_leaves_nothing_behind(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = tmp_path / "private"
+    private.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(private))
+    (folder / "web.toml").write_text(SMALL)
+    source = DiskImageSource(folder)
+    machine = source.inspect("web")
+    with contextlib.suppress(InterruptedError), source.snapshot(machine, "run-1"):
+        [inside] = private.iterdir()
+        assert inside.name.startswith("tradewind-run-1-")
+        assert inside.stat().st_mode & 0o077 == 0
+        pid = int((inside / "0.pid").read_text())
+        raise InterruptedError
+    assert list(private.iterdir()) == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_a_backing_file_made_after_the_inspection_is_refused_too(folder: Path) -> None:
+    (folder / "web.toml").write_text(SMALL)
+    source = DiskImageSource(folder)
+    machine = source.inspect("web")
+    trap = ["qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", "/etc/passwd", "-F", "raw"]
+    subprocess.run([*trap, folder / "root.qcow2", "4M"], check=True)
+    with pytest.raises(ImageFormatError), source.snapshot(machine, "run-1"):
+        pass
