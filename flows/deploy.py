@@ -6,6 +6,7 @@ from prefect import flow
 from tasks.deployments import (
     check_deployment,
     define_machine,
+    deploy_report,
     deployment,
     design_machine,
     find_replica,
@@ -40,5 +41,6 @@ def deploy(request: DeployRequest) -> DeployReport:
         final = design_machine(site, request, transfer, ground, run, volumes)
         define_machine(site, transfer, final)
         proof = bring_up(site, request, final.name, agent_expected=morphed.agent_installed)
-        report = record_deployment(site, request, transfer, run, final, morphed, proof)
+        report = deploy_report(request, run, machine, final, morphed, proof)
+        record_deployment(site, request, run, report)
     return publish_deployment(report)

@@ -3,7 +3,7 @@
 
 from prefect import flow
 
-from tasks.executions import execution, mark_written, record_replica
+from tasks.executions import execution, mark_written, record_replica, transfer_report
 from tasks.reports import publish_transfer
 from tasks.site import load_site, load_source, survey
 from tasks.sources import inspect_machine, snapshot
@@ -31,5 +31,6 @@ def transfer(request: TransferRequest) -> TransferReport:
                 with snapshot(source, machine, run.id) as frozen:
                     mark_written(site, run, machine, volumes)
                     streamed = stream_disks(frozen, machine, volumes, writer)
-        report = record_replica(site, run, request, machine, plan, worker, streamed)
+        report = transfer_report(request, run, machine, plan, worker, streamed)
+        record_replica(site, run, report)
     return publish_transfer(report)

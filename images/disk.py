@@ -89,4 +89,5 @@ def convert(raw: Path, qcow2: Path, *, compressed: bool) -> None:
 def mbr(signature: int, sectors: int) -> bytes:
     """Lay out sector 0, without boot code: one active Linux partition from FIRST_SECTOR on."""
     entry = struct.pack("<B3sB3sII", _ACTIVE, _NO_CHS, _LINUX, _NO_CHS, FIRST_SECTOR, sectors)
-    return bytes(_BOOT_CODE) + struct.pack("<IH", signature, 0) + entry.ljust(64, b"\0") + b"\x55\xaa"
+    head = bytes(_BOOT_CODE) + struct.pack("<IH", signature, 0)
+    return head + entry.ljust(64, b"\0") + b"\x55\xaa"

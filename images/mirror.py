@@ -49,7 +49,7 @@ def fill(work: Path) -> None:
     (work / "status").touch()
     (work / "sources.list").write_text(apt.render(apt.debian_sources(SUITE)))
     (work / "apt.conf").write_text(apt.settings() + _own_state(work))
-    config = ["-c", work / "apt.conf"]
+    config: list[str | Path] = ["-c", work / "apt.conf"]
     run(["apt-get", *config, "update"])
     run(["apt-get", *config, "install", "--yes", "--download-only", *PACKAGES])
     for package in (work / "archives").glob("*.deb"):

@@ -32,7 +32,8 @@ def _mmdebstrap(recipe: Recipe, root: Path, sources: Path, settings: Path) -> li
         "--dpkgopt=force-unsafe-io", "--dpkgopt=force-confold", *_path_options(recipe),
         f'--essential-hook=cp -R --no-target-directory "{folder}/files" "$1"',
         f'--customize-hook=chroot "$1" sh -eu <"{folder}/customize.sh"',
-        '--customize-hook=rm -f "$1"/etc/apt/apt.conf.d/99mmdebstrap "$1"/etc/dpkg/dpkg.cfg.d/99mmdebstrap',
+        '--customize-hook=rm -f "$1"/etc/apt/apt.conf.d/99mmdebstrap',
+        '--customize-hook=rm -f "$1"/etc/dpkg/dpkg.cfg.d/99mmdebstrap',
         recipe.suite, str(root), str(sources),
     ]
     # fmt: on

@@ -35,7 +35,7 @@ def finish(recipe: Recipe, root: Path) -> None:
 
 
 def fstab(recipe: Recipe) -> str:
-    """List the recipe's file systems by UUID, as fstab(5) wants them."""
+    """List the recipe's file systems by UUID, in the form that mount wants."""
     return "".join(
         f"UUID={filesystem_uuid(recipe, disk)} {disk.mount} ext4 {disk.options} 0 {disk.check}\n"
         for disk in recipe.disks

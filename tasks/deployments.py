@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from tasks.site import Ground, Site
 from tasks.step import step
-from tradewind.domainxml.final import final_domain
+from tradewind.domainxml.final import final_domain, shortfalls
 from tradewind.host import design, domains, leftovers, reconcile
 from tradewind.host.connection import connect
 from tradewind.ledger import open_ledger
@@ -15,6 +15,7 @@ from tradewind.model.deploy import FinalDomain
 from tradewind.model.host import HostAccess
 from tradewind.model.label import LabelState, Purpose
 from tradewind.model.ledger import RunKind, RunState, Transfer
+from tradewind.model.machine import VirtualMachine
 from tradewind.model.report import BootProof, DeployReport, Morphed
 from tradewind.model.requests import DeployRequest
 from tradewind.model.run import Run
@@ -35,9 +36,7 @@ def check_deployment(
     """Refuse what cannot be defined, before anything is made; list the replica's volumes."""
     machine = transfer.machine
     with connect(site.destination) as connection:
-        design.check(
-            connection, machine, request.name or machine.name, request.network_map, ground.facts
-        )
+        design.check(connection, machine, request, site.options, ground.facts)
     with open_ledger(site.options.sqlite_database_file) as ledger:
         return reconcile.in_machine_order(machine, ledger.volumes(transfer.id))
 
@@ -88,7 +87,7 @@ def design_machine(
     machine = transfer.machine
     with connect(site.destination) as connection:
         parts = design.Parts(
-            name=request.name or machine.name,
+            name=design.final_name(request, machine),
             disks=design.final_disks(connection, volumes),
             nics=tuple(
                 design.map_nic(nic, request.network_map, ground.facts) for nic in machine.nics
@@ -105,20 +104,33 @@ def define_machine(site: Site, transfer: Transfer, final: FinalDomain) -> None:
         domains.define(connection, final_domain(transfer.machine, final))
 
 
-@step("record-deployment-{final.name}")
+@step("record-deployment-{report.domain}")
 def record_deployment(
-    site: Site,
+    site: Site, request: DeployRequest, run: Run, report: DeployReport
+) -> DeployReport:
+    """Mark the machine as finished: from now on it belongs to its owner, not to this run."""
+    with connect(site.destination) as connection:
+        finished = run.label(Purpose.MACHINE, LabelState.FINISHED)
+        domains.write_label(connection, report.domain, finished)
+    with open_ledger(site.options.sqlite_database_file) as ledger:
+        if not request.clone_disks:
+            ledger.give_away(run.transfer)
+        ledger.finish(run, RunState.COMPLETED, report)
+    return report
+
+
+def deploy_report(
     request: DeployRequest,
-    transfer: Transfer,
     run: Run,
+    machine: VirtualMachine,
     final: FinalDomain,
     morphed: Morphed,
     proof: BootProof | None,
 ) -> DeployReport:
-    """Mark the machine as finished: from now on it belongs to its owner, not to this run."""
-    report = DeployReport(
+    """Put together what the deployment came to."""
+    return DeployReport(
         deployment=run.id,
-        machine=transfer.machine.name,
+        machine=machine.name,
         domain=final.name,
         destination=request.destination,
         cloned=request.clone_disks,
@@ -127,16 +139,5 @@ def record_deployment(
         proof=proof,
         worker_seconds_to_ssh=morphed.worker_seconds_to_ssh,
         seconds=(datetime.now(UTC) - run.begun).total_seconds(),
-        shortfalls=(
-            *morphed.notes,
-            *design.shortfalls(transfer.machine, final, site.options),
-        ),
+        shortfalls=(*morphed.notes, *shortfalls(machine, final)),
     )
-    with connect(site.destination) as connection:
-        finished = run.label(Purpose.MACHINE, LabelState.FINISHED)
-        domains.write_label(connection, final.name, finished)
-    with open_ledger(site.options.sqlite_database_file) as ledger:
-        if not request.clone_disks:
-            ledger.give_away(transfer.id)
-        ledger.finish(run, RunState.COMPLETED, report)
-    return report

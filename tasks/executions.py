@@ -55,18 +55,25 @@ def mark_written(
         ledger.plan_volumes(run.transfer, written)
 
 
-@step("record-replica-{machine.name}")
-def record_replica(
-    site: Site,
-    run: Run,
+@step("record-replica-{report.machine}")
+def record_replica(site: Site, run: Run, report: TransferReport) -> TransferReport:
+    """Write down that the replica equals its machine: only now, when the data is durable."""
+    with open_ledger(site.options.sqlite_database_file) as ledger:
+        ledger.mark_synced(run)
+        ledger.finish(run, RunState.COMPLETED, report)
+    return report
+
+
+def transfer_report(
     request: TransferRequest,
+    run: Run,
     machine: VirtualMachine,
     plan: VolumePlan,
     worker: Worker,
     streamed: Streamed,
 ) -> TransferReport:
-    """Write down that the replica equals its machine: only now, when the data is durable."""
-    report = TransferReport(
+    """Put together what the execution came to."""
+    return TransferReport(
         transfer=run.transfer,
         run=run.id,
         machine=machine.name,
@@ -82,7 +89,3 @@ def record_replica(
         peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KiB,
         notes=(*plan.notes, *machine.dropped),
     )
-    with open_ledger(site.options.sqlite_database_file) as ledger:
-        ledger.mark_synced(run)
-        ledger.finish(run, RunState.COMPLETED, report)
-    return report

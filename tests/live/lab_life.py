@@ -46,30 +46,54 @@ class Machine(BaseModel):
     ip_forward: str
 
 
+class Building(BaseModel):
+    """Up, up again, and up after something died."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seconds: float
+    lab: Lab
+    lab_again: Lab
+    daemons: list[int]
+    daemons_again: list[int]
+    missing_after_kill: list[str]
+    missing_after_repair: list[str]
+
+
+class Using(BaseModel):
+    """What the lab is good for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    networks: str
+    account: str
+    mirror_answer: str
+    status: str
+    foreign_lab: str
+    copied_volume: str
+    volumes_after_wipe: str
+    domains_after_wipe: str
+
+
+class Ending(BaseModel):
+    """Down."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seconds: float
+    leftovers: list[str]
+    foreign_folder: str
+
+
 class LabLife(BaseModel):
     """What was seen."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     before: Machine
-    up_seconds: float
-    lab: Lab
-    daemons: list[int]
-    daemons_after_second_up: list[int]
-    lab_after_second_up: Lab
-    missing_after_kill: list[str]
-    missing_after_repair: list[str]
-    account_sees: str
-    account: str
-    mirror_answer: str
-    copied_volume: str
-    volumes_after_wipe: str
-    domains_after_wipe: str
-    status: str
-    foreign_lab: str
-    foreign_folder: str
-    down_seconds: float
-    leftovers: list[str]
+    building: Building
+    using: Using
+    ending: Ending
     after: Machine
 
 
@@ -87,50 +111,33 @@ def look_at_machine() -> Machine:
 
 
 def live() -> LabLife:
-    """Build, use, hurt, repair and remove a lab."""
+    """Build, hurt, repair, use and remove a lab."""
     before = look_at_machine()
+    building = _build()
+    using = _use(building.lab)
+    ending = _end()
+    after = look_at_machine()
+    return LabLife(before=before, building=building, using=using, ending=ending, after=after)
+
+
+def _build() -> Building:
     began = time.monotonic()
     built = lab.up()
-    up_seconds = time.monotonic() - began
+    seconds = time.monotonic() - began
     first = _daemons()
     again = lab.up()
     second = _daemons()
-    Path(settings.mirror_folder, "hello").write_text("from the mirror")
     missing_after_kill = _hurt()
     lab.up()
-    missing_after_repair = status.missing()
-    copied, volumes, domains = _use(built.source)
-    seen = LabLife(
-        before=before,
-        up_seconds=up_seconds,
+    return Building(
+        seconds=seconds,
         lab=built,
+        lab_again=again,
         daemons=first,
-        daemons_after_second_up=second,
-        lab_after_second_up=again,
+        daemons_again=second,
         missing_after_kill=missing_after_kill,
-        missing_after_repair=missing_after_repair,
-        account_sees=_output("virsh", "-c", built.destination.uri, "net-list", "--name"),
-        account=_output(*status.ssh_command(built.source).split(), "id", "-Gn"),
-        mirror_answer=_fetch(f"{built.mirror_url}/hello"),
-        copied_volume=copied,
-        volumes_after_wipe=volumes,
-        domains_after_wipe=domains,
-        status=_output(sys.executable, "-m", "lab", "status"),
-        foreign_lab=_fail_to_build_in(Path(f"{settings.state_folder}-2")),
-        foreign_folder="",
-        down_seconds=0,
-        leftovers=[],
-        after=before,
+        missing_after_repair=status.missing(),
     )
-    began = time.monotonic()
-    lab.down()
-    ended = {
-        "foreign_folder": _fail_to_build_in(Path(__file__).parent),
-        "down_seconds": time.monotonic() - began,
-        "leftovers": lab.leftovers(),
-        "after": look_at_machine(),
-    }
-    return seen.model_copy(update=ended)
 
 
 def _daemons() -> list[int]:
@@ -148,19 +155,44 @@ def _hurt() -> list[str]:
     return status.missing()
 
 
-def _use(host: LabHost) -> tuple[str, str, str]:
-    """Copy a sparse image into a pool and define a domain; then wipe."""
+def _use(built: Lab) -> Using:
+    Path(settings.mirror_folder, "hello").write_text("from the mirror")
+    copied = _copy_sparse_image(built.source)
+    _define_empty_domain(built.source)
+    lab.wipe(built.source)
+    return Using(
+        networks=_output("virsh", "-c", built.destination.uri, "net-list", "--name"),
+        account=_output(*status.ssh_command(built.source).split(), "id", "-Gn"),
+        mirror_answer=_fetch(f"{built.mirror_url}/hello"),
+        status=_output(sys.executable, "-m", "lab", "status"),
+        foreign_lab=_fail_to_build_in(Path(f"{settings.state_folder}-2")),
+        copied_volume=copied,
+        volumes_after_wipe=lab.run(built.source, ["virsh", "-q", "vol-list", "default"]).stdout,
+        domains_after_wipe=lab.run(built.source, ["virsh", "-q", "list", "--all"]).stdout,
+    )
+
+
+def _copy_sparse_image(host: LabHost) -> str:
     image = settings.state_folder / "sparse.img"
     with image.open("wb") as file:
         file.truncate(1 << 30)
     lab.copy_into_pool(host, "default", image, "sparse")
-    copied = lab.run(host, ["virsh", "vol-info", "--bytes", "sparse", "default"]).stdout
+    return lab.run(host, ["virsh", "vol-info", "--bytes", "sparse", "default"]).stdout
+
+
+def _define_empty_domain(host: LabHost) -> None:
     empty = "<domain type='qemu'><name>empty</name><memory>1024</memory><os><type>hvm</type></os>"
-    define = ["sh", "-c", f'echo "{empty}</domain>" | virsh define /dev/stdin']
-    lab.run(host, define)
-    lab.wipe(host)
-    volumes = lab.run(host, ["virsh", "-q", "vol-list", "default"]).stdout
-    return copied, volumes, lab.run(host, ["virsh", "-q", "list", "--all"]).stdout
+    lab.run(host, ["sh", "-c", f'echo "{empty}</domain>" | virsh define /dev/stdin'])
+
+
+def _end() -> Ending:
+    began = time.monotonic()
+    lab.down()
+    return Ending(
+        seconds=time.monotonic() - began,
+        leftovers=lab.leftovers(),
+        foreign_folder=_fail_to_build_in(Path(__file__).parent),
+    )
 
 
 def _fail_to_build_in(state_folder: Path) -> str:

@@ -28,11 +28,25 @@ from tradewind.remote.tunnel import client_files
 KEEPALIVE_INTERVAL = 5
 KEEPALIVE_COUNT = 6
 
-_NOT_FOUND = {
-    libvirt.VIR_ERR_NO_DOMAIN,
-    libvirt.VIR_ERR_NO_STORAGE_POOL,
-    libvirt.VIR_ERR_NO_STORAGE_VOL,
-    libvirt.VIR_ERR_NO_NETWORK,
+_BUSY = "another job works on the same object; it is tried again"
+_ACCOUNT = "the account must be in the groups libvirt and kvm"
+
+# What libvirt's codes (libvirt/virterror.h) mean in our tree, and what to do.
+_KINDS: dict[int, tuple[type[TradewindError], str]] = {
+    libvirt.VIR_ERR_NO_DOMAIN: (NotFoundError, ""),
+    libvirt.VIR_ERR_NO_STORAGE_POOL: (NotFoundError, ""),
+    libvirt.VIR_ERR_NO_STORAGE_VOL: (NotFoundError, ""),
+    libvirt.VIR_ERR_NO_NETWORK: (NotFoundError, ""),
+    libvirt.VIR_ERR_OPERATION_TIMEOUT: (HypervisorBusyError, _BUSY),
+    libvirt.VIR_ERR_RESOURCE_BUSY: (HypervisorBusyError, _BUSY),
+    libvirt.VIR_ERR_AUTH_FAILED: (AccessRefusedError, _ACCOUNT),
+    libvirt.VIR_ERR_AUTH_CANCELLED: (AccessRefusedError, _ACCOUNT),
+    libvirt.VIR_ERR_AUTH_UNAVAILABLE: (AccessRefusedError, _ACCOUNT),
+    libvirt.VIR_ERR_ACCESS_DENIED: (AccessRefusedError, _ACCOUNT),
+    libvirt.VIR_ERR_STORAGE_VOL_EXIST: (
+        BusyError,
+        "remove the volume, or run the sweep if a crash left it",
+    ),
 }
 _CONNECTION = {
     libvirt.VIR_ERR_RPC,
@@ -40,13 +54,7 @@ _CONNECTION = {
     libvirt.VIR_ERR_INVALID_CONN,
     libvirt.VIR_ERR_SYSTEM_ERROR,
 }
-_BUSY = {libvirt.VIR_ERR_OPERATION_TIMEOUT, libvirt.VIR_ERR_RESOURCE_BUSY}
-_REFUSED = {
-    libvirt.VIR_ERR_AUTH_FAILED,
-    libvirt.VIR_ERR_AUTH_CANCELLED,
-    libvirt.VIR_ERR_AUTH_UNAVAILABLE,
-    libvirt.VIR_ERR_ACCESS_DENIED,
-}
+_CONNECTION_DOMAINS = {libvirt.VIR_FROM_RPC, libvirt.VIR_FROM_REMOTE, libvirt.VIR_FROM_NONE}
 
 
 def translate(error: libvirt.libvirtError, host: str) -> TradewindError:
@@ -55,20 +63,10 @@ def translate(error: libvirt.libvirtError, host: str) -> TradewindError:
     text = f"{host}: {error.get_error_message() or error}"
     if "No space left" in text:
         return CapacityError(text, "make room in the pool, or map the disk to another one")
-    if code in _NOT_FOUND:
-        return NotFoundError(text)
-    if code in _BUSY:
-        return HypervisorBusyError(text, "another job works on the same object; it is tried again")
-    if code in _REFUSED:
-        return AccessRefusedError(text, "the account must be in the groups libvirt and kvm")
     if code in _CONNECTION and error.get_error_domain() in _CONNECTION_DOMAINS:
         return ConnectionFailedError(text, "see that the host and its libvirt daemon run")
-    if code == libvirt.VIR_ERR_STORAGE_VOL_EXIST:
-        return BusyError(text, "remove the volume, or run the sweep if a crash left it")
-    return HypervisorError(text)
-
-
-_CONNECTION_DOMAINS = {libvirt.VIR_FROM_RPC, libvirt.VIR_FROM_REMOTE, libvirt.VIR_FROM_NONE}
+    kind, hint = _KINDS.get(code, (HypervisorError, ""))
+    return kind(text, hint)
 
 
 @functools.cache

@@ -36,7 +36,7 @@ class Console:
             return self._kept.decode(errors="replace")
 
     def last_lines(self, count: int = 12) -> str:
-        """The last lines that say something."""
+        """Return the last lines that say something."""
         lines = [line.rstrip() for line in self.text.splitlines()]
         return "\n".join([line for line in lines if line][-count:])
 

@@ -9,32 +9,39 @@ import libvirt
 
 from tradewind.domainxml.cpu import choose_cpu
 from tradewind.domainxml.final import console_log_path
-from tradewind.domainxml.final import shortfalls as lost_in_translation
 from tradewind.errors import BadInputError, OptionError
 from tradewind.host import domains, storage, validate
-from tradewind.model.deploy import FinalDisk, FinalDomain, Vnc
+from tradewind.model.deploy import CpuChoice, FinalDisk, FinalDomain, Vnc
 from tradewind.model.host import HostFacts
 from tradewind.model.label import Label
 from tradewind.model.machine import FirmwareKind, Nic, VirtualMachine
 from tradewind.model.options import ProviderOptions
+from tradewind.model.requests import DeployRequest
 from tradewind.model.storage import NetworkMap, ReplicaVolume
 
 
 def check(
     connection: libvirt.virConnect,
     machine: VirtualMachine,
-    name: str,
-    networks: NetworkMap,
+    request: DeployRequest,
+    options: ProviderOptions,
     facts: HostFacts,
 ) -> None:
     """Raise everything at once that would keep the machine from being defined."""
     validate.require_all(
         [
-            lambda: _require_free_name(connection, name),
+            lambda: _require_free_name(connection, final_name(request, machine)),
             lambda: _require_firmware(machine, facts),
-            *(partial(map_nic, nic, networks, facts) for nic in machine.nics),
+            lambda: _require_tpm(options, facts),
+            lambda: _cpu(options, facts),
+            *(partial(map_nic, nic, request.network_map, facts) for nic in machine.nics),
         ]
     )
+
+
+def final_name(request: DeployRequest, machine: VirtualMachine) -> str:
+    """Name the new machine: as asked, else as on its source."""
+    return request.name or machine.name
 
 
 def map_nic(nic: Nic, networks: NetworkMap, facts: HostFacts) -> Nic:
@@ -66,23 +73,14 @@ def final_machine(parts: Parts, options: ProviderOptions, facts: HostFacts) -> F
         name=parts.name,
         kvm=facts.kvm,
         machine_type=facts.machine_type,
-        cpu=choose_cpu(options.cpu_mode, options.cpu_migratable, options.cpu_features, facts),
+        cpu=_cpu(options, facts),
         disks=parts.disks,
         nics=parts.nics,
-        tpm=options.add_tpm_device and facts.tpm,
+        tpm=options.add_tpm_device,
         vnc=Vnc(listen=options.vnc_listen_address) if options.enable_vm_vnc_console else None,
         console_log=log if options.enable_vm_console_log else None,
         label=parts.label,
     )
-
-
-def shortfalls(
-    machine: VirtualMachine, final: FinalDomain, options: ProviderOptions
-) -> tuple[str, ...]:
-    """Say what the final machine lacks of its source and of the options asked for."""
-    tpm = options.add_tpm_device and not final.tpm
-    sentence = "No TPM: the host has no swtpm (install swtpm and swtpm-tools)."
-    return (*lost_in_translation(machine, final), *((sentence,) if tpm else ()))
 
 
 def final_disks(
@@ -104,6 +102,18 @@ def _require_free_name(connection: libvirt.virConnect, name: str) -> None:
         raise BadInputError(
             f"there is a machine “{name}” on {connection.getHostname()} already",
             "give the new one another name, or remove the old one (virsh undefine)",
+        )
+
+
+def _cpu(options: ProviderOptions, facts: HostFacts) -> CpuChoice:
+    return choose_cpu(options.cpu_mode, options.cpu_migratable, options.cpu_features, facts)
+
+
+def _require_tpm(options: ProviderOptions, facts: HostFacts) -> None:
+    if options.add_tpm_device and not facts.tpm:
+        raise OptionError(
+            f"option add_tpm_device: {facts.hostname} cannot give a guest a TPM",
+            "install swtpm and swtpm-tools there, or set add_tpm_device to false",
         )
 
 

@@ -98,7 +98,7 @@ def power(domain: libvirt.virDomain) -> PowerState:
 
 
 def definition(domain: libvirt.virDomain) -> str:
-    """What the domain will be at its next start; a transient one has only what it is now."""
+    """Return what the domain will be at its next start; a transient one is only what it is."""
     flags = libvirt.VIR_DOMAIN_XML_INACTIVE if domain.isPersistent() else 0
     return str(domain.XMLDesc(flags))
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Storage pools and volumes of a host."""
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,7 +46,7 @@ def volume_format(connection: libvirt.virConnect, pool: str) -> str:
 
 
 def pool_type(connection: libvirt.virConnect, pool: str) -> str:
-    """Name a pool's type as libvirt does: dir, fs, logical…"""
+    """Name a pool's type in libvirt's word, such as dir or logical."""
     return pool_xml.parse_pool(find_pool(connection, pool).XMLDesc()).type
 
 
@@ -154,22 +155,34 @@ def _send(
     total: int,
     progress: Callable[[int, int], None],
 ) -> None:
-    stream = connection.newStream()
-    require_volume(connection, volume.pool, volume.name).upload(stream, 0, total)
     done = 0
-    try:
+    with _stream(connection) as stream:
+        require_volume(connection, volume.pool, volume.name).upload(stream, 0, total)
         for chunk in chunks:
-            view = memoryview(chunk)
-            while view:
-                sent = stream.send(bytes(view))
-                if sent < 0:
-                    raise HypervisorError(f"volume {volume.name}: the upload broke off")
-                view = view[sent:]
-                done += sent
+            _send_all(stream, chunk, volume.name)
+            done += len(chunk)
             progress(done, total)
+
+
+def _send_all(stream: libvirt.virStream, chunk: bytes, name: str) -> None:
+    rest = chunk
+    while rest:
+        sent = stream.send(rest)
+        if sent < 0:
+            raise HypervisorError(f"volume {name}: the upload broke off")
+        rest = rest[sent:]
+
+
+@contextlib.contextmanager
+def _stream(connection: libvirt.virConnect) -> Iterator[libvirt.virStream]:
+    """Lend a stream; it is finished when the block succeeds, and aborted otherwise."""
+    stream = connection.newStream()
+    try:
+        yield stream
         stream.finish()
     except BaseException:
-        stream.abort()
+        with contextlib.suppress(libvirt.libvirtError):
+            stream.abort()
         raise
 
 
@@ -194,12 +207,7 @@ def _receive(
     length: int,
     take: Callable[[bytes], None],
 ) -> None:
-    stream = connection.newStream()
-    require_volume(connection, pool, name).download(stream, 0, length)
-    try:
+    with _stream(connection) as stream:
+        require_volume(connection, pool, name).download(stream, 0, length)
         while chunk := stream.recv(CHUNK):
             take(chunk)
-        stream.finish()
-    except BaseException:
-        stream.abort()
-        raise
