@@ -2,15 +2,17 @@
 """`tradewind`: the commands."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
 
 from cli import setup
-from tradewind.errors import BadInputError, TradewindError
+from tradewind.errors import BadInputError, NotFoundError, TradewindError
+from tradewind.model.record import Record
 
 app = typer.Typer(
     help="Move virtual machines onto Linux KVM hosts. Every command is a Prefect flow run; "
@@ -28,6 +30,17 @@ Source = Annotated[str, typer.Option("--from", help="Block of the source.")]
 Destination = Annotated[str, typer.Option("--to", help="Endpoint block of the destination.")]
 Options = Annotated[str, typer.Option("--options", help="Block of the provider options.")]
 Images = Annotated[bool, typer.Option("--images", help="The source is a disk image block.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the report for a program.")]
+
+R = TypeVar("R", bound=Record)
+
+
+def _show(report: R, markdown: Callable[[R], str], *, json: bool) -> None:
+    """Print a report on standard output: for a person, or for a program."""
+    if json:
+        typer.echo(report.model_dump_json(indent=2))
+    else:
+        console.print(Markdown(markdown(report)))
 
 
 @app.command()
@@ -37,6 +50,7 @@ def transfer(
     destination: Destination,
     options: Options = "default",
     images: Images = False,
+    json: Json = False,
 ) -> None:
     """Bring the replica of a machine up to date."""
     from flows.transfer import transfer as flow  # noqa: PLC0415 - Prefect takes seconds to import
@@ -50,7 +64,7 @@ def transfer(
         destination=destination,
         options=options,
     )
-    console.print(Markdown(transfer_markdown(flow(request))))
+    _show(flow(request), transfer_markdown, json=json)
 
 
 @app.command()
@@ -63,6 +77,7 @@ def deploy(
     network: Annotated[
         list[str] | None, typer.Option(help="SOURCE=DESTINATION network, or a default for all.")
     ] = None,
+    json: Json = False,
 ) -> None:
     """Turn a replica into a running machine."""
     from flows.deploy import deploy as flow  # noqa: PLC0415
@@ -77,7 +92,28 @@ def deploy(
         name=name,
         network_map=setup.network_map(network or []),
     )
-    console.print(Markdown(deploy_markdown(flow(request))))
+    _show(flow(request), deploy_markdown, json=json)
+
+
+@app.command()
+def report(
+    machine: Machine,
+    source: Source,
+    destination: Destination,
+    options: Options = "default",
+) -> None:
+    """Print the report of a machine's last transfer or deployment."""
+    from blocks.loading import load_block  # noqa: PLC0415
+    from blocks.provider_options import ProviderOptionsBlock  # noqa: PLC0415
+    from tasks.reports import markdown_of  # noqa: PLC0415
+    from tradewind.ledger import open_ledger  # noqa: PLC0415
+
+    place = load_block(ProviderOptionsBlock, options).options().sqlite_database_file
+    with open_ledger(place) as ledger:
+        last = ledger.last_report(ledger.find_transfer(source, destination, machine))
+    if last is None:
+        raise NotFoundError(f"no run of {machine} has ended well yet", "run the transfer again")
+    console.print(Markdown(markdown_of(*last)))
 
 
 @app.command("stage-worker-image")

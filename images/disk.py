@@ -30,7 +30,7 @@ _LINUX: Final = 0x83
 # Cylinder, head and sector that say "beyond what CHS can tell": everybody reads the LBA fields.
 _NO_CHS: Final = b"\xfe\xff\xff"
 _GRUB_MODULES: Final = (
-    *("biosdisk", "part_msdos", "ext2", "normal", "linux", "search_fs_uuid", "configfile"),
+    *("biosdisk", "part_msdos", "ext2", "normal", "linux", "search", "configfile"),
     *("test", "echo", "serial", "terminal"),
 )
 

@@ -14,7 +14,6 @@ MENU: Final = """\
 set default=0
 set timeout=0
 menuentry "Debian GNU/Linux" {{
-    search --no-floppy --fs-uuid --set=root {uuid}
     linux /vmlinuz root=UUID={uuid} ro {arguments}
     initrd /initrd.img
 }}

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from lab import lifecycle, namespaces, status
+from lab import lifecycle, namespaces, settings, status
 from lab.records import HOSTS, HostPlan
 from tradewind.errors import TradewindError
 from tradewind.units import human_duration
@@ -76,6 +76,39 @@ def run(
     """Run a command as root inside a host; its exit status becomes ours."""
     done = subprocess.run(namespaces.enter(_plan(host), command), check=False)
     raise typer.Exit(done.returncode)
+
+
+@app.command()
+def demo() -> None:
+    """Move one real machine from host to host, and prove that it booted."""
+    from lab import demo as story  # noqa: PLC0415 - builds on Prefect, which takes seconds to load
+
+    story.run(console)
+
+
+@app.command("test")
+def run_tests(
+    chosen: Annotated[list[str] | None, typer.Argument(help="Tests to run; all live ones.")] = None,
+    slow: Annotated[bool, typer.Option(help="The longer cases too.")] = False,
+) -> None:
+    """Run the live tests on a lab of their own, and take it down afterwards."""
+    from lab import trial  # noqa: PLC0415
+
+    raise typer.Exit(trial.run(slow=slow, chosen=chosen or []))
+
+
+@app.command()
+def login(
+    address: Annotated[str, typer.Argument(help="Address of the demo machine.")] = "198.18.10.50",
+) -> None:
+    """Open a root shell in the demo machine, the original or the migrated one."""
+    from images import keys  # noqa: PLC0415
+
+    key = str(keys.guest_key())
+    known = f"UserKnownHostsFile={settings.state_folder / 'guest_known_hosts'}"
+    line = f"{address} {keys.public_line(keys.guest_host_key())}\n"
+    (settings.state_folder / "guest_known_hosts").write_text(line)
+    os.execvp("ssh", ["ssh", "-F", "none", "-i", key, "-o", known, f"root@{address}"])  # noqa: S606
 
 
 def _plan(name: HostName) -> HostPlan:

@@ -10,7 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlencode
 
-from lab import daemons, files, kvm, mirror_service, namespaces, network, resources, settings
+from lab import (
+    daemons,
+    files,
+    kvm,
+    mirror_service,
+    namespaces,
+    network,
+    prefect_server,
+    resources,
+    settings,
+)
 from lab.errors import LabError
 from lab.records import DESTINATION, HOSTS, SOURCE, HostPlan, Lab, LabHost
 
@@ -106,6 +116,7 @@ def down() -> None:
         for plan in HOSTS:
             namespaces.end_processes(plan)
         mirror_service.end()
+        prefect_server.end()
         network.remove()
         if not _mounts():  # never delete through a mount
             shutil.rmtree(settings.state_folder, ignore_errors=True)
@@ -118,7 +129,8 @@ def leftovers() -> list[str]:
     inside = [
         f"process {pid} in {plan.namespace}" for plan in HOSTS for pid in namespaces.pids(plan)
     ]
-    serving = [f"process {pid} (mirror)" for pid in [mirror_service.pid()] if pid]
+    services = {"mirror": mirror_service.pid(), "Prefect's server": prefect_server.pid()}
+    serving = [f"process {pid} ({name})" for name, pid in services.items() if pid]
     folder = [f"folder {settings.state_folder}"] if settings.state_folder.exists() else []
     return [*inside, *serving, *network.remains(), *_mounts(), *folder]
 

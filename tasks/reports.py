@@ -7,6 +7,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from tasks.progress import artifact_key
 from tasks.step import step
+from tradewind.model.ledger import RunKind
 from tradewind.model.report import DeployReport, SweepReport, TransferReport
 from tradewind.units import human_duration, human_rate, human_size
 
@@ -58,6 +59,15 @@ def sweep_markdown(reports: Sequence[SweepReport], *, dry_run: bool = False) -> 
             _list("Left alone: this ledger does not know its run", tuple(map(str, report.unknown)))
         )
     return "\n".join(part for part in parts if part)
+
+
+def markdown_of(kind: RunKind, report: str) -> str:
+    """Write a report that was stored as JSON."""
+    match kind:
+        case RunKind.EXECUTION:
+            return transfer_markdown(TransferReport.model_validate_json(report))
+        case RunKind.DEPLOYMENT:
+            return deploy_markdown(DeployReport.model_validate_json(report))
 
 
 def transfer_headline(report: TransferReport) -> str:

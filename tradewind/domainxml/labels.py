@@ -13,7 +13,7 @@ from typing import Final
 from lxml import etree
 from pydantic import ValidationError
 
-from tradewind.domainxml.document import Element, maker, parse
+from tradewind.domainxml.document import E, Element, maker, parse
 from tradewind.domainxml.document import to_text as element_to_text
 from tradewind.errors import HypervisorError
 from tradewind.model.label import Label
@@ -27,12 +27,19 @@ _MAKER: Final = maker(NAMESPACE, PREFIX)
 
 def label_element(label: Label) -> Element:
     """Write a label as the element that goes into <metadata>."""
-    return _MAKER.label({name: str(value) for name, value in label.model_dump(mode="json").items()})
+    return _MAKER.label(_attributes(label))
+
+
+def _attributes(label: Label) -> dict[str, str]:
+    return {name: str(value) for name, value in label.model_dump(mode="json").items()}
 
 
 def to_text(label: Label) -> str:
-    """Write a label as virDomainSetMetadata takes it."""
-    return element_to_text(label_element(label))
+    """Write a label as virDomainSetMetadata takes it: libvirt adds the namespace itself.
+
+    One that is there already is refused: "failed to create a new XML namespace" (libvirt 9.0).
+    """
+    return element_to_text(E.label(_attributes(label)))
 
 
 def from_text(xml: str) -> Label:

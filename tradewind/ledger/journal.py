@@ -140,6 +140,16 @@ class Ledger:
             row.synced = run.begun
             session.add(row)
 
+    def last_report(self, transfer: Transfer) -> tuple[RunKind, str] | None:
+        """Return kind and report (JSON) of the last run that ended well; None without one."""
+        with self._transaction() as session:
+            row = session.exec(
+                select(RunRow)
+                .where(RunRow.transfer_id == transfer.id, RunRow.state == RunState.COMPLETED)
+                .order_by(col(RunRow.begun).desc())
+            ).first()
+        return (RunKind(row.kind), row.report) if row and row.report else None
+
     def life_of(self, run_id: str) -> Life | None:
         """Say whether a run's process lives; None for a run that this ledger does not know."""
         with self._transaction() as session:

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run the live tests on the lab; what is skipped fails, and so does a run of nothing."""
+
+import subprocess
+import sys
+
+import images
+from lab import demo_machine, lifecycle, site
+
+
+def run(*, slow: bool, chosen: list[str]) -> int:
+    """Build what the tests need, run them, and leave nothing behind; the exit status of pytest."""
+    images.build("worker")
+    images.build(demo_machine.RECIPE)
+    images.build_mirror()
+    lifecycle.up()
+    try:
+        site.connect_prefect()
+        marks = "live" if slow else "live and not slow"
+        pytest = [sys.executable, "-m", "pytest", "-m", marks, "-v", "-s", "--durations=15"]
+        return subprocess.run([*pytest, *(chosen or ["tests/live"])], check=False).returncode
+    finally:
+        lifecycle.down()

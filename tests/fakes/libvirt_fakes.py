@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Libvirt's own test driver, with what it lacks: contents of volumes, hot-plug, backups, agents.
+
+The driver (https://libvirt.org/drvtest.html) keeps pools, volumes, networks and domains in memory,
+and judges their XML as the real ones do. Everything that is not written here is its answer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import libvirt
+from lxml import etree
+
+from tradewind.host.connection import _start_event_loop
+
+DOCUMENTS = Path(__file__).parents[1] / "golden" / "domainxml" / "documents"
+
+# Every pool of the driver holds 100 GiB.
+NODE = """
+<node>
+  <network><name>lan</name><bridge name="lan0"/><forward/>
+    <ip address="198.18.5.1" netmask="255.255.255.0"/></network>
+  <network><name>stopped</name><bridge name="off0"/><forward/>
+    <ip address="198.18.6.1" netmask="255.255.255.0"/></network>
+  <pool type="dir"><name>images</name><target><path>/pools/images</path></target></pool>
+  <pool type="dir"><name>fast</name><target><path>/pools/fast</path></target></pool>
+  <pool type="logical"><name>vg</name><source><name>vg</name></source>
+    <target><path>/dev/vg</path></target></pool>
+  <pool type="dir"><name>asleep</name><target><path>/pools/asleep</path></target></pool>
+</node>
+"""
+
+ACTIVE = libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE
+NO_AGENT = "Guest agent is not responding"
+
+
+def libvirt_error(
+    code: int, message: str = "refused", domain: int = libvirt.VIR_FROM_QEMU
+) -> libvirt.libvirtError:
+    """Make the error that libvirt raises with this code."""
+    error = libvirt.libvirtError(message)
+    error.err = (code, domain, message, libvirt.VIR_ERR_ERROR, None, None, None, -1, -1)
+    return error
+
+
+def open_fake(folder: Path) -> "FakeConnection":
+    """Open a host of our own, with the pools and networks of NODE."""
+    _start_event_loop()  # it also keeps libvirt from printing every error
+    path = folder / "node.xml"
+    path.write_text(NODE)
+    real = libvirt.open(f"test://{path}")
+    real.networkLookupByName("stopped").destroy()
+    real.storagePoolLookupByName("asleep").destroy()
+    return FakeConnection(real)
+
+
+@dataclass
+class Host:
+    """What the driver does not keep: by path, or by the name of the domain."""
+
+    contents: dict[str, bytearray] = field(default_factory=dict)
+    capacities: dict[str, int] = field(default_factory=dict)
+    plugged: dict[str, list[str]] = field(default_factory=dict)
+    unplugging: dict[str, int] = field(default_factory=dict)
+    backups: dict[str, str] = field(default_factory=dict)
+    addresses: dict[str, dict[str, Any]] = field(default_factory=dict)
+    with_agent: set[str] = field(default_factory=set)
+    calls: list[str] = field(default_factory=list)
+    # How the next stream behaves.
+    breaks_after: int | None = None
+    garbles: bool = False
+
+
+class FakeConnection:
+    """A virConnect."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self.host = Host()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def listAllDomains(self, flags: int = 0) -> list["FakeDomain"]:  # noqa: N802
+        return [FakeDomain(domain, self.host) for domain in self._real.listAllDomains(flags)]
+
+    def createXML(self, xml: str, flags: int = 0) -> "FakeDomain":  # noqa: N802
+        domain = self._real.createXML(xml, 0)
+        if flags & libvirt.VIR_DOMAIN_START_PAUSED:
+            domain.suspend()
+        return FakeDomain(domain, self.host)
+
+    def listAllStoragePools(self, flags: int = 0) -> list["FakePool"]:  # noqa: N802
+        return [FakePool(pool, self.host) for pool in self._real.listAllStoragePools(flags)]
+
+    def storagePoolLookupByName(self, name: str) -> "FakePool":  # noqa: N802
+        return FakePool(self._real.storagePoolLookupByName(name), self.host)
+
+    def newStream(self, _flags: int = 0) -> "FakeStream":  # noqa: N802
+        return FakeStream(self.host)
+
+    def getCapabilities(self) -> str:  # noqa: N802
+        return (DOCUMENTS / "host-capabilities.xml").read_text()
+
+    def getDomainCapabilities(  # noqa: N802
+        self, _emulator: str | None, _arch: str, _machine: str, virtualization: str, _flags: int
+    ) -> str:
+        kind = "kvm" if virtualization == "kvm" else "tcg"
+        return (DOCUMENTS / f"domain-capabilities-{kind}.xml").read_text()
+
+    def baselineHypervisorCPU(self, *_arguments: object) -> str:  # noqa: N802
+        return (DOCUMENTS / "expanded-cpu.xml").read_text()
+
+
+class FakePool:
+    """A virStoragePool."""
+
+    def __init__(self, real: Any, host: Host) -> None:
+        self._real = real
+        self._host = host
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def refresh(self) -> int:
+        self._host.calls.append(f"refresh {self._real.name()}")
+        return int(self._real.refresh())
+
+    def listAllVolumes(self) -> list["FakeVolume"]:  # noqa: N802
+        return [FakeVolume(volume, self._host) for volume in self._real.listAllVolumes()]
+
+    def createXML(self, xml: str) -> "FakeVolume":  # noqa: N802
+        return FakeVolume(self._real.createXML(xml), self._host)
+
+    def createXMLFrom(self, xml: str, original: "FakeVolume") -> "FakeVolume":  # noqa: N802
+        clone = self._real.createXMLFrom(xml, original._real)
+        self._host.contents[clone.path()] = bytearray(self._host.contents[original.path()])
+        return FakeVolume(clone, self._host)
+
+
+class FakeVolume:
+    """A virStorageVol."""
+
+    def __init__(self, real: Any, host: Host) -> None:
+        self._real = real
+        self._host = host
+        host.contents.setdefault(real.path(), bytearray())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def XMLDesc(self) -> str:  # noqa: N802
+        document = etree.fromstring(self._real.XMLDesc())
+        capacity = document.find("capacity")
+        assert capacity is not None
+        capacity.text = str(self._host.capacities.get(self._real.path(), capacity.text))
+        return etree.tostring(document, encoding="unicode")
+
+    def resize(self, capacity: int) -> None:
+        self._host.capacities[self._real.path()] = capacity
+
+    def upload(self, stream: "FakeStream", offset: int, _length: int) -> None:
+        assert offset == 0
+        self._host.contents[self._real.path()].clear()
+        stream.content = self._host.contents[self._real.path()]
+
+    def download(self, stream: "FakeStream", offset: int, length: int) -> None:
+        content = self._host.contents[self._real.path()]
+        stream.content = bytearray(content[offset : offset + length if length else None])
+
+    def delete(self) -> None:
+        del self._host.contents[self._real.path()]
+        self._real.delete()
+
+
+class FakeStream:
+    """A virStream that takes and gives 1000 bytes at a time at most."""
+
+    STEP = 1000
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self.content = bytearray()
+        self._done = 0
+
+    def send(self, chunk: bytes) -> int:
+        limit = self._host.breaks_after
+        if limit is not None and self._done >= limit:
+            return -1
+        taken = chunk[: self.STEP]
+        self.content += bytes(len(taken)) if self._host.garbles else taken
+        self._done += len(taken)
+        return len(taken)
+
+    def recv(self, size: int) -> bytes:
+        part = bytes(self.content[self._done : self._done + min(size, self.STEP)])
+        self._done += len(part)
+        return part
+
+    def finish(self) -> None:
+        self._host.calls.append("finish stream")
+
+    def abort(self) -> None:
+        self._host.calls.append("abort stream")
+
+
+class FakeDomain:
+    """A virDomain."""
+
+    def __init__(self, real: Any, host: Host) -> None:
+        self._real = real
+        self._host = host
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def createWithFlags(self, flags: int) -> None:  # noqa: N802
+        self._real.create()
+        if flags & libvirt.VIR_DOMAIN_START_PAUSED:
+            self._real.suspend()
+
+    def undefineFlags(self, flags: int) -> None:  # noqa: N802
+        self._host.calls.append(f"undefine {self._real.name()} {flags}")
+        self._real.undefine()
+
+    def XMLDesc(self, flags: int = 0) -> str:  # noqa: N802
+        document = etree.fromstring(self._real.XMLDesc(flags))
+        devices = document.find("devices")
+        assert devices is not None
+        devices.extend(etree.fromstring(device) for device in self._plugged())
+        return etree.tostring(document, encoding="unicode")
+
+    def attachDeviceFlags(self, device: str, flags: int) -> None:  # noqa: N802
+        assert flags == libvirt.VIR_DOMAIN_AFFECT_LIVE
+        self._host.plugged.setdefault(self._real.name(), []).append(device)
+
+    def detachDeviceFlags(self, device: str, flags: int) -> None:  # noqa: N802
+        """Ask the guest to let go; it does so when its disks are looked at the second time."""
+        assert flags == libvirt.VIR_DOMAIN_AFFECT_LIVE
+        serial = etree.fromstring(device).findtext("serial")
+        assert serial is not None
+        self._host.unplugging[serial] = 2
+
+    def _plugged(self) -> Sequence[str]:
+        for serial in list(self._host.unplugging):
+            self._host.unplugging[serial] -= 1
+            if self._host.unplugging[serial] == 0:
+                del self._host.unplugging[serial]
+                there = self._host.plugged[self._real.name()]
+                there[:] = [device for device in there if f"<serial>{serial}<" not in device]
+        return self._host.plugged.get(self._real.name(), [])
+
+    def interfaceAddresses(self, source: int) -> dict[str, Any]:  # noqa: N802
+        self._host.calls.append(f"addresses {source}")
+        found = self._host.addresses.get(self._real.name())
+        if found is None:
+            raise libvirt_error(libvirt.VIR_ERR_AGENT_UNRESPONSIVE, NO_AGENT)
+        return found
+
+    def fsFreeze(self) -> int:  # noqa: N802
+        if self._real.name() not in self._host.with_agent:
+            raise libvirt_error(libvirt.VIR_ERR_AGENT_UNRESPONSIVE, NO_AGENT)
+        self._host.calls.append("freeze")
+        return 1
+
+    def fsThaw(self) -> int:  # noqa: N802
+        self._host.calls.append("thaw")
+        return 1
+
+    def backupBegin(self, xml: str, checkpoint: str | None, flags: int) -> None:  # noqa: N802
+        assert (checkpoint, flags) == (None, 0)
+        self._host.calls.append("begin backup")
+        self._host.backups[self._real.name()] = xml
+
+    def backupGetXMLDesc(self) -> str:  # noqa: N802
+        try:
+            return self._host.backups[self._real.name()]
+        except KeyError:
+            raise libvirt_error(libvirt.VIR_ERR_NO_DOMAIN_BACKUP, "no domain backup job") from None
+
+    def abortJob(self) -> None:  # noqa: N802
+        self._host.calls.append("abort job")
+        del self._host.backups[self._real.name()]

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lab that the live tests share, the machines on it, and the rule that nothing is skipped."""
+
+import pytest
+
+import lab
+from lab import demo_machine, site
+from lab.records import Lab
+from tests.live.tradewind_command import Tradewind
+
+_skipped: list[str] = []
+_passed: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped:
+        _skipped.append(report.nodeid)
+    elif report.when == "call" and report.passed:
+        _passed.append(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _skipped or not _passed:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    terminalreporter.section("live tests")
+    terminalreporter.line(f"{len(_passed)} live tests passed on real hosts")
+    for nodeid in _skipped:
+        terminalreporter.line(f"SKIPPED, which counts as failed: {nodeid}", red=True)
+
+
+@pytest.fixture(scope="session")
+def the_lab() -> Lab:
+    """The two hosts, clean, with endpoints, options and worker image in place."""
+    running = lab.up()
+    for host in (running.source, running.destination):
+        lab.wipe(host)
+    site.LEDGER.unlink(missing_ok=True)
+    site.connect_prefect()
+    site.store_blocks(running)
+    site.stage_worker_image()
+    return running
+
+
+@pytest.fixture(scope="session")
+def tradewind(the_lab: Lab) -> Tradewind:
+    """The command, as an operator runs it."""
+    return Tradewind()
+
+
+@pytest.fixture(scope="session")
+def demo(the_lab: Lab) -> str:
+    """The demo machine, running on the source."""
+    demo_machine.install(the_lab.source, kvm=the_lab.kvm)
+    demo_machine.start(the_lab.source)
+    return demo_machine.NAME

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Machines to move, and what the hosts look like from behind: as root, past Tradewind."""
+
+import subprocess
+from pathlib import Path
+
+import lab
+from lab import guests, namespaces
+from lab.records import LabHost
+
+_XML = """\
+<domain type='qemu'>
+  <name>{name}</name>
+  <memory unit='MiB'>128</memory>
+  <vcpu>1</vcpu>
+  <os><type arch='x86_64' machine='q35'>hvm</type></os>
+  <devices>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='qcow2'/>
+      <source file='/var/lib/libvirt/images/{name}.qcow2'/>
+      <target dev='sda' bus='sata'/>
+    </disk>
+  </devices>
+</domain>
+"""
+
+
+def make_qcow2(image: Path, *, data_mib: int, size: str) -> None:
+    """Make a sparse image with random data at its beginning and some in its middle."""
+    raw = image.with_suffix(".raw")
+    with Path("/dev/urandom").open("rb") as random, raw.open("wb") as file:
+        for _ in range(data_mib - 1):
+            file.write(random.read(1 << 20))
+        file.seek(700 << 20)
+        file.write(random.read(1 << 20))
+    subprocess.run(["qemu-img", "resize", "-q", "-f", "raw", raw, size], check=True)
+    subprocess.run(["qemu-img", "convert", "-O", "qcow2", raw, image], check=True)
+    raw.unlink()
+
+
+def define_shut_off(host: LabHost, name: str, image: Path) -> None:
+    """Give the source a machine with this disk that is shut off."""
+    lab.copy_into_pool(host, "default", image, f"{name}.qcow2")
+    plan = namespaces.plan_of(host)
+    argv = namespaces.enter(plan, ["virsh", "define", "/dev/stdin"])
+    subprocess.run(argv, input=_XML.format(name=name), text=True, check=True, capture_output=True)
+
+
+def volume_file(host: LabHost, volume: str) -> Path:
+    """Where this machine sees a volume of the host's default pool."""
+    return guests.inside(namespaces.plan_of(host), f"/var/lib/libvirt/images/{volume}")
+
+
+def assert_same_contents(one: Path, other: Path) -> None:
+    """Compare two images as guests see them, to the last byte."""
+    done = subprocess.run(
+        ["qemu-img", "compare", "-U", one, other], capture_output=True, text=True, check=False
+    )
+    assert "Images are identical." in done.stdout, done.stdout + done.stderr
+
+
+def traces(host: LabHost) -> dict[str, list[str]]:
+    """Everything on a host that a run could have left: to be compared before and after."""
+
+    def lines(*argv: str) -> list[str]:
+        return sorted(lab.run(host, list(argv)).stdout.split())
+
+    return {
+        "domains": lines("virsh", "list", "--all", "--name"),
+        "volumes": [
+            volume
+            for pool in ("default", "worker-images")
+            for volume in lines("sh", "-c", f"virsh pool-refresh {pool} >&2; ls {_folder(pool)}")
+        ],
+        "sockets": lines("ls", "-A", "/var/tmp"),
+        "jobs": lines("sh", "-c", "for d in $(virsh list --name); do virsh domjobinfo $d; done"),
+    }
+
+
+def _folder(pool: str) -> str:
+    return {"default": "/var/lib/libvirt/images"}.get(pool, f"/var/lib/libvirt/{pool}")

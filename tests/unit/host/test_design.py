@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the final machine will be, and what keeps it from being."""
+
+import pytest
+
+from tests.fakes.libvirt_fakes import FakeConnection
+from tradewind.domainxml.final import final_domain
+from tradewind.errors import BadInputError, OptionError
+from tradewind.host import design, domains, storage
+from tradewind.model.deploy import CpuMode, FinalDisk, FinalDomain, Vnc
+from tradewind.model.host import HostFacts
+from tradewind.model.label import Label
+from tradewind.model.machine import Firmware, FirmwareKind, Nic, VirtualMachine
+from tradewind.model.options import ProviderOptions
+from tradewind.model.storage import NetworkMap, ReplicaVolume, Volume
+from tradewind.units import GiB
+
+NIC = Nic(mac="52:54:00:1a:2b:3c", network="office", model="e1000")
+
+
+def parts(label: Label, nics: tuple[Nic, ...] = ()) -> design.Parts:
+    disk = FinalDisk(disk_id="sda", path="/pools/fast/a.qcow2", format="qcow2")
+    return design.Parts(name="ledger01", disks=(disk,), nics=nics, label=label)
+
+
+def final(label: Label, facts: HostFacts, **options: object) -> FinalDomain:
+    plain = {"cpu_features": "", **options}
+    return design.final_machine(parts(label), ProviderOptions.model_validate(plain), facts)
+
+
+@pytest.mark.parametrize(
+    ("networks", "chosen"),
+    [
+        (NetworkMap(networks={"office": "lan"}, default="stopped"), "lan"),
+        (NetworkMap(networks={"lab": "stopped"}, default="lan"), "lan"),
+    ],
+)
+def test_nic_keeps_its_address_on_its_new_network(
+    facts: HostFacts, networks: NetworkMap, chosen: str
+) -> None:
+    mapped = design.map_nic(NIC, networks, facts)
+    assert (mapped.network, mapped.mac) == (chosen, NIC.mac)
+
+
+def test_network_of_the_same_name_needs_no_map(facts: HostFacts) -> None:
+    there = NIC.model_copy(update={"network": "lan"})
+    assert design.map_nic(there, NetworkMap(), facts) == there
+
+
+@pytest.mark.parametrize(
+    "networks", [NetworkMap(), NetworkMap(networks={"office": "lna"}), NetworkMap(default="lna")]
+)
+def test_unmapped_network_names_nic_and_choices(facts: HostFacts, networks: NetworkMap) -> None:
+    with pytest.raises(OptionError, match=r"NIC 52:54:00:1a:2b:3c.*“office”") as caught:
+        design.map_nic(NIC, networks, facts)
+    assert "lan, stopped" in caught.value.hint
+
+
+def test_everything_wrong_is_said_at_once(
+    host: FakeConnection, facts: HostFacts, machine: VirtualMachine, label: Label
+) -> None:
+    xml = final_domain(machine, final(label, facts))
+    domains.define(host, xml)
+    uefi = machine.model_copy(
+        update={
+            "nics": (NIC,),
+            "firmware": Firmware(kind=FirmwareKind.UEFI, secure_boot=True),
+        }
+    )
+    poor = facts.model_copy(update={"uefi": False, "secure_boot": False})
+    with pytest.raises(BadInputError) as caught:
+        design.check(host, uefi, "ledger01", NetworkMap(), poor)
+    said = str(caught.value)
+    assert said.startswith("3 problems")
+    for part in ("a machine “ledger01”", "starts with UEFI", "NIC 52:54:00:1a:2b:3c"):
+        assert part in said
+    design.check(host, machine, "ledger02", NetworkMap(), poor)
+
+
+def test_secure_boot_wants_its_firmware(
+    host: FakeConnection, facts: HostFacts, machine: VirtualMachine
+) -> None:
+    secure = machine.model_copy(
+        update={"firmware": Firmware(kind=FirmwareKind.UEFI, secure_boot=True)}
+    )
+    design.check(host, secure, "new", NetworkMap(), facts.model_copy(update={"secure_boot": True}))
+    with pytest.raises(BadInputError, match="uses Secure Boot"):
+        design.check(
+            host, secure, "new", NetworkMap(), facts.model_copy(update={"secure_boot": False})
+        )
+
+
+def test_options_shape_the_machine(facts: HostFacts, label: Label) -> None:
+    machine = final(
+        label,
+        facts.model_copy(update={"tpm": True}),
+        enable_vm_vnc_console=True,
+        vnc_listen_address="127.0.0.1",
+        vm_console_log_dir="/var/log/consoles",
+        cpu_mode="host-model",
+        cpu_migratable=False,
+    )
+    assert machine.vnc == Vnc(listen="127.0.0.1")
+    assert machine.tpm
+    assert machine.console_log is not None
+    assert machine.console_log.startswith("/var/log/consoles/ledger01")
+    assert (machine.cpu.mode, machine.cpu.migratable) == (CpuMode.HOST_MODEL, False)
+    assert machine.machine_type == facts.machine_type
+
+
+def test_console_log_is_not_the_log_of_qemu(facts: HostFacts, label: Label) -> None:
+    """Libvirt keeps /var/log/libvirt/qemu/<name>.log for itself."""
+    assert final(label, facts).console_log != "/var/log/libvirt/qemu/ledger01.log"
+
+
+def test_what_is_switched_off_is_absent(facts: HostFacts, label: Label) -> None:
+    machine = final(label, facts, enable_vm_console_log=False, add_tpm_device=False)
+    assert (machine.vnc, machine.console_log, machine.tpm) == (None, None, False)
+
+
+def test_missing_tpm_is_a_shortfall_only_when_asked_for(
+    facts: HostFacts, label: Label, machine: VirtualMachine
+) -> None:
+    poor = facts.model_copy(update={"tpm": False})
+    asked, unasked = ProviderOptions(), ProviderOptions(add_tpm_device=False)
+    made = final(label, poor)
+    assert not made.tpm
+    assert any("No TPM" in line for line in design.shortfalls(machine, made, asked))
+    assert not any("TPM" in line for line in design.shortfalls(machine, made, unasked))
+
+
+def test_left_out_cpu_features_are_shortfalls(
+    facts: HostFacts, label: Label, machine: VirtualMachine
+) -> None:
+    rich = facts.model_copy(update={"cpu_features": ("invtsc", "x2apic")})
+    options = ProviderOptions.model_validate({"cpu_features": "invtsc,x2apic"})
+    made = design.final_machine(parts(label), options, rich)
+    assert made.cpu.features == ("x2apic",)
+    lines = design.shortfalls(machine, made, options)
+    assert any("invtsc" in line and "migration" in line for line in lines)
+
+
+def test_disks_are_located_in_order(host: FakeConnection) -> None:
+    volumes = [
+        ReplicaVolume(
+            disk_id=disk,
+            volume=Volume(pool=pool, name=f"{disk}.qcow2", capacity=GiB, format="qcow2"),
+            serial=f"tw{disk}",
+            blank=False,
+        )
+        for disk, pool in (("sdb", "images"), ("sda", "fast"))
+    ]
+    for volume in volumes:
+        storage.create_volume(host, volume.volume)
+    assert [(disk.disk_id, disk.path) for disk in design.final_disks(host, volumes)] == [
+        ("sdb", "/pools/images/sdb.qcow2"),
+        ("sda", "/pools/fast/sda.qcow2"),
+    ]

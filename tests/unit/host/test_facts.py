@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a host offers."""
+
+import pytest
+
+from tests.fakes.libvirt_fakes import FakeConnection
+from tradewind.host import facts
+
+
+def test_survey_names_everything(host: FakeConnection) -> None:
+    found = facts.survey(host)
+    assert found.hostname == host.getHostname()
+    assert found.pools == ("asleep", "fast", "images", "vg")
+    assert found.networks == ("lan", "stopped")
+    assert found.machine_type.startswith("pc-q35-")
+    assert found.uefi
+    assert "host-model" in found.cpu_modes or not found.kvm
+    assert list(found.cpu_features) == sorted(found.cpu_features)
+    assert found.cpu_features
+
+
+def test_version_is_read_as_libvirt_counts(
+    host: FakeConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "getLibVersion", lambda: 9_000_000, raising=False)
+    monkeypatch.setattr(host, "getVersion", lambda: 7_002_022, raising=False)
+    found = facts.survey(host)
+    assert (found.libvirt_version, found.qemu_version) == ("9.0.0", "7.2.22")
+
+
+def test_host_without_a_model_of_its_cpu_names_no_features(
+    host: FakeConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    xml = host.getDomainCapabilities(None, "x86_64", "q35", "kvm", 0)
+    without = xml.replace("<mode name='host-model' supported='yes'>", "<mode name='x'>")
+    assert without != xml
+    monkeypatch.setattr(host, "getDomainCapabilities", lambda *_: without)
+    assert facts.survey(host).cpu_features == ()

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Volume sync: which volumes a machine needs, and what is done with those it has."""
+
+import pytest
+
+from tests.fakes.libvirt_fakes import FakeConnection
+from tradewind.errors import CapacityError, NotFoundError, OptionError
+from tradewind.host import reconcile, storage
+from tradewind.host.reconcile import Placement, plan_on_host, plan_volumes, pool_for
+from tradewind.model.machine import Disk, VirtualMachine
+from tradewind.model.storage import PlannedVolume, ReplicaVolume, StorageMap, Volume
+from tradewind.units import GiB, TiB
+
+TRANSFER = "cafe0001"
+
+
+def in_images(_disk: Disk) -> tuple[str, str]:
+    return "images", "qcow2"
+
+
+def replica(machine: VirtualMachine, disk: Disk) -> ReplicaVolume:
+    name = reconcile.volume_name(TRANSFER, machine.name, disk.id, "qcow2")
+    volume = Volume(pool="images", name=name, capacity=disk.capacity, format="qcow2")
+    return reconcile.new_replica(TRANSFER, PlannedVolume(disk_id=disk.id, volume=volume))
+
+
+def replicas(machine: VirtualMachine) -> list[ReplicaVolume]:
+    return [replica(machine, disk) for disk in machine.disks]
+
+
+def with_disks(machine: VirtualMachine, *disks: Disk) -> VirtualMachine:
+    return machine.model_copy(update={"disks": disks})
+
+
+@pytest.mark.parametrize(
+    ("mapping", "default", "pool"),
+    [
+        (StorageMap(disks={"sda": "a"}, backends={"old": "b"}, default="c"), "d", "a"),
+        (StorageMap(disks={"sdb": "a"}, backends={"old": "b"}, default="c"), "d", "b"),
+        (StorageMap(disks={"sdb": "a"}, backends={"older": "b"}, default="c"), "d", "c"),
+        (StorageMap(), "d", "d"),
+    ],
+)
+def test_pool_per_disk_then_backend_then_defaults(
+    machine: VirtualMachine, mapping: StorageMap, default: str, pool: str
+) -> None:
+    assert pool_for(machine.disks[0], mapping, default) == pool
+
+
+def test_disk_without_a_pool_is_refused_by_name(machine: VirtualMachine) -> None:
+    with pytest.raises(OptionError, match="disk sda") as caught:
+        pool_for(machine.disks[0], StorageMap(), None)
+    assert "default_storage_pool" in caught.value.hint
+
+
+def test_first_execution_creates_exact_volumes(machine: VirtualMachine) -> None:
+    plan = plan_volumes(TRANSFER, machine, [], in_images)
+    assert [(new.disk_id, new.volume.capacity) for new in plan.create] == [
+        ("sda", 20 * GiB),
+        ("sdb", 4 * GiB),
+    ]
+    assert [new.volume.name for new in plan.create] == [
+        "ledger01-cafe0001-sda.qcow2",
+        "ledger01-cafe0001-sdb.qcow2",
+    ]
+    assert not (plan.grow or plan.keep or plan.delete)
+
+
+def test_unchanged_machine_keeps_everything(machine: VirtualMachine) -> None:
+    plan = plan_volumes(TRANSFER, machine, replicas(machine), in_images)
+    assert [kept.disk_id for kept in plan.keep] == ["sda", "sdb"]
+    assert not (plan.create or plan.grow or plan.delete)
+
+
+def test_grown_new_and_gone_disks(machine: VirtualMachine) -> None:
+    later = with_disks(
+        machine,
+        machine.disks[0].model_copy(update={"capacity": 30 * GiB}),
+        Disk(id="sdc", capacity=GiB),
+    )
+    plan = plan_volumes(TRANSFER, later, replicas(machine), in_images)
+    assert [(grown.disk_id, grown.volume.capacity) for grown in plan.grow] == [("sda", 30 * GiB)]
+    assert [new.disk_id for new in plan.create] == ["sdc"]
+    assert [gone.disk_id for gone in plan.delete] == ["sdb"]
+    assert plan.keep == ()
+
+
+def test_shrunk_disk_touches_nothing(machine: VirtualMachine) -> None:
+    smaller = machine.disks[1].model_copy(update={"capacity": 3 * GiB})
+    with pytest.raises(CapacityError, match=r"disk sdb of ledger01 shrank from 4\.0 GiB to 3\.0"):
+        plan_volumes(
+            TRANSFER,
+            with_disks(machine, machine.disks[0], smaller),
+            replicas(machine),
+            in_images,
+        )
+
+
+def test_plan_on_host_takes_the_pools_format(host: FakeConnection, machine: VirtualMachine) -> None:
+    placement = Placement(StorageMap(disks={"sdb": "vg"}), "fast")
+    plan = plan_on_host(host, TRANSFER, machine, [], placement)
+    assert [(new.volume.pool, new.volume.format) for new in plan.create] == [
+        ("fast", "qcow2"),
+        ("vg", "raw"),
+    ]
+
+
+def test_volume_that_somebody_removed_is_made_anew(
+    host: FakeConnection, machine: VirtualMachine
+) -> None:
+    known = replicas(machine)
+    storage.create_volume(host, known[0].volume)
+    plan = plan_on_host(host, TRANSFER, machine, known, Placement(StorageMap(), "fast"))
+    assert [kept.disk_id for kept in plan.keep] == ["sda"]
+    assert [(new.disk_id, new.volume.pool) for new in plan.create] == [("sdb", "fast")]
+
+
+def test_pool_that_is_not_there(host: FakeConnection, machine: VirtualMachine) -> None:
+    with pytest.raises(NotFoundError, match="no storage pool “fats”") as caught:
+        plan_on_host(host, TRANSFER, machine, [], Placement(StorageMap(), "fats"))
+    assert "fast" in caught.value.hint
+
+
+def test_pool_too_small_for_what_the_source_stores(
+    host: FakeConnection, machine: VirtualMachine
+) -> None:
+    big = with_disks(
+        machine,
+        Disk(id="sda", capacity=TiB, allocation=60 * GiB),
+        Disk(id="sdb", capacity=50 * GiB),  # what is stored is not known: all of it may be
+    )
+    with pytest.raises(CapacityError, match=r"“fast” on .* has 100\.0 GiB free.*needs 110\.0 GiB"):
+        plan_on_host(host, TRANSFER, big, [], Placement(StorageMap(), "fast"))
+    spread = Placement(StorageMap(disks={"sdb": "vg"}), "fast")
+    assert len(plan_on_host(host, TRANSFER, big, [], spread).create) == 2
+
+
+def test_overcommitted_pool_is_noted(host: FakeConnection, machine: VirtualMachine) -> None:
+    big = with_disks(machine, Disk(id="sda", capacity=TiB, allocation=GiB))
+    notes = plan_on_host(host, TRANSFER, big, [], Placement(StorageMap(), "fast")).notes
+    assert len(notes) == 1
+    assert notes[0].startswith("pool fast is overcommitted")
+    assert plan_on_host(host, TRANSFER, machine, [], Placement(StorageMap(), "fast")).notes == ()
+
+
+def test_serials_fit_and_differ() -> None:
+    serials = {reconcile.serial(transfer, disk) for transfer in "ab" for disk in ("sda", "sdb")}
+    assert len(serials) == 4
+    assert all(len(serial) <= 20 for serial in serials)
+    assert reconcile.serial("a", "sda") == reconcile.serial("a", "sda")
+
+
+def test_names_are_fit_for_files() -> None:
+    assert reconcile.safe_name("../Buchhaltung (alt)/ä") == ".._Buchhaltung_alt_"
+    assert len(reconcile.safe_name("x" * 300)) == 80
+
+
+def test_clone_is_labelled_with_its_run(machine: VirtualMachine) -> None:
+    original = replica(machine, machine.disks[0])
+    clone = reconcile.clone_of("0123456789ab", machine, original)
+    assert clone.volume.name == "tradewind-0123456789ab-ledger01-sda.qcow2"
+    assert (clone.serial, clone.volume.capacity) == (original.serial, 20 * GiB)
+
+
+def test_replica_in_the_machines_order(machine: VirtualMachine) -> None:
+    backwards = replicas(machine)[::-1]
+    found = reconcile.in_machine_order(machine, backwards)
+    assert [volume.disk_id for volume in found] == ["sda", "sdb"]
+    with pytest.raises(NotFoundError, match="no replica of disk sda"):
+        reconcile.in_machine_order(machine, backwards[:1])

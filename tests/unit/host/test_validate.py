@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that is missing on a host, at once."""
+
+import libvirt
+import pytest
+
+from tests.fakes.libvirt_fakes import FakeConnection
+from tradewind.errors import BadInputError, ConnectionFailedError, NotFoundError
+from tradewind.host.validate import findings, require_all, require_network
+from tradewind.model.host import Finding, HostFacts, Severity
+
+
+def fail(error: Exception) -> None:
+    raise error
+
+
+def test_one_problem_stays_what_it_is() -> None:
+    ran: list[int] = []
+    with pytest.raises(NotFoundError, match="no pool") as caught:
+        require_all([lambda: fail(NotFoundError("no pool", "make one")), lambda: ran.append(1)])
+    assert caught.value.hint == "make one"
+    assert ran == [1]  # the others were looked at all the same
+
+
+def test_several_problems_are_one_error() -> None:
+    with pytest.raises(BadInputError) as caught:
+        require_all(
+            [
+                lambda: fail(NotFoundError("no pool", "make one")),
+                lambda: None,
+                lambda: fail(BadInputError("no network")),
+            ]
+        )
+    assert caught.value.message == "2 problems:\n• no pool\n  → make one\n• no network"
+
+
+def test_other_errors_are_not_collected() -> None:
+    with pytest.raises(ConnectionFailedError):
+        require_all([lambda: fail(ConnectionFailedError("gone"))])
+
+
+def test_sound_host_lacks_nothing_but_mentions_what_sleeps(
+    host: FakeConnection, facts: HostFacts
+) -> None:
+    sound = facts.model_copy(update={"kvm": True, "uefi": True, "tpm": True})
+    assert findings(host, sound) == (
+        Finding(
+            severity=Severity.NOTE,
+            what="network stopped is not running",
+            remedy="virsh net-start stopped",
+        ),
+    )
+
+
+def test_poor_machine_gets_warnings_with_remedies(host: FakeConnection, facts: HostFacts) -> None:
+    poor = facts.model_copy(update={"kvm": False, "uefi": False, "tpm": False})
+    found = [item for item in findings(host, poor) if item.severity is Severity.WARNING]
+    assert [item.what.split(":")[0] for item in found] == [
+        f"{facts.hostname} has no KVM",
+        "no UEFI firmware for guests",
+        "no TPM for guests",
+    ]
+    assert all(item.remedy for item in found)
+
+
+def test_host_without_dir_pool_and_network(host: FakeConnection, facts: HostFacts) -> None:
+    for pool in ("images", "fast"):
+        host.storagePoolLookupByName(pool).destroy()
+    host.networkLookupByName("lan").destroy()
+    errors = [item.what for item in findings(host, facts) if item.severity is Severity.ERROR]
+    assert errors == ["no running dir pool for worker images", "no running libvirt network"]
+    host.storagePoolLookupByName("vg").destroy()
+    errors = [item.what for item in findings(host, facts) if item.severity is Severity.ERROR]
+    assert errors[0] == "no running storage pool"
+
+
+def test_network_of_an_option(host: FakeConnection) -> None:
+    require_network(host, "lan", "migr_worker_network")
+    with pytest.raises(BadInputError, match="option migr_worker_network is empty"):
+        require_network(host, None, "migr_worker_network")
+    with pytest.raises(NotFoundError, match="no libvirt network “lam”") as caught:
+        require_network(host, "lam", "migr_worker_network")
+    assert caught.value.hint == "choose one of: lan, stopped"
+    with pytest.raises(NotFoundError, match="“stopped” on .* is not running") as caught:
+        require_network(host, "stopped", "migr_worker_network")
+    assert "virsh net-start stopped" in caught.value.hint
+
+
+def test_nothing_was_changed(host: FakeConnection, facts: HostFacts) -> None:
+    findings(host, facts)
+    assert host.networkLookupByName("stopped").isActive() == 0
+    assert host.storagePoolLookupByName("asleep").isActive() == 0
+    assert host.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE) == []

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Polling, and long calls that a signal gets through."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+
+import pytest
+
+from tradewind.errors import HypervisorError, LateError
+from tradewind.waiting import run_interruptibly, wait_for
+
+
+class Stop(BaseException):
+    """What a signal's handler raises."""
+
+
+@pytest.fixture
+def alarm() -> Iterator[None]:
+    """SIGALRM raises Stop, as Prefect's handler of SIGTERM does."""
+
+    def raise_stop(_number: int, _frame: FrameType | None) -> None:
+        raise Stop
+
+    before = signal.signal(signal.SIGALRM, raise_stop)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("result", ["there", 0, "", ()])
+def test_waits_until_there_is_something(result: object) -> None:
+    answers: list[object] = [None, False, result]
+    assert wait_for(lambda: answers.pop(0), "an answer", 5, every=0.001) == result
+    assert answers == []
+
+
+def test_late_names_what_was_awaited() -> None:
+    looks: list[float] = []
+    began = time.monotonic()
+    with pytest.raises(LateError) as caught:
+        wait_for(
+            lambda: looks.append(time.monotonic()),
+            "the worker answers",
+            0.2,
+            every=0.05,
+            hint="look at its console",
+        )
+    assert 0.15 < time.monotonic() - began < 2
+    assert len(looks) >= 3
+    assert caught.value.message == "the worker answers: not within 0 s"
+    assert caught.value.hint == "look at its console"
+
+
+def test_error_of_the_probe_is_not_held_back() -> None:
+    looks: list[int] = []
+
+    def probe() -> None:
+        looks.append(1)
+        raise HypervisorError("no such thing")
+
+    with pytest.raises(HypervisorError, match="no such thing"):
+        wait_for(probe, "something", 5, every=0.001)
+    assert looks == [1]
+
+
+def test_signal_ends_the_wait(alarm: None) -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    began = time.monotonic()
+    with pytest.raises(Stop):
+        wait_for(lambda: None, "never", 30, every=20)
+    assert time.monotonic() - began < 1
+
+
+def test_long_call_gives_its_result() -> None:
+    assert run_interruptibly(lambda: threading.current_thread().name).startswith("long-call")
+
+
+def test_long_call_gives_its_error() -> None:
+    def fail() -> None:
+        raise HypervisorError("the pool is gone")
+
+    with pytest.raises(HypervisorError, match="the pool is gone"):
+        run_interruptibly(fail)
+
+
+def test_signal_gets_through_a_long_call_within_a_second(alarm: None) -> None:
+    release, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        release.wait(30)
+        ended.set()
+
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    began = time.monotonic()
+    with pytest.raises(Stop):
+        run_interruptibly(work)
+    assert time.monotonic() - began < 1
+    assert not ended.is_set()  # the call goes on in its thread, as promised
+    release.set()
+    assert ended.wait(5)
