@@ -4,7 +4,7 @@
 from prefect import flow
 
 from tasks.images import load_endpoint
-from tasks.leftovers import find_leftovers, judge, remove_all
+from tasks.leftovers import abandon_dead_runs, find_leftovers, judge, remove_all
 from tasks.reports import publish_sweep
 from tasks.site import load_options
 from tradewind.model.report import SweepReport
@@ -29,4 +29,6 @@ def sweep(
         report = judge(endpoint, found, chosen.sqlite_database_file)
         remove_all(host, () if dry_run else report.dead)
         reports.append(publish_sweep(report, dry_run=dry_run))
+    if not dry_run:
+        abandon_dead_runs(chosen.sqlite_database_file)
     return reports

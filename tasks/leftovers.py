@@ -32,8 +32,17 @@ def judge(endpoint: str, found: Sequence[Leftover], ledger_place: str) -> SweepR
         endpoint=endpoint,
         dead=tuple(item for item in found if lives[item.run] is Life.DEAD),
         alive=tuple(item for item in found if lives[item.run] is Life.ALIVE),
+        # The disks of a deployed machine whose domain is undefined at the moment, for example.
+        finished=tuple(item for item in found if lives[item.run] is Life.FINISHED),
         unknown=tuple(item for item in found if lives[item.run] in (None, Life.UNKNOWN)),
     )
+
+
+@step("abandon-dead-runs")
+def abandon_dead_runs(ledger_place: str) -> tuple[str, ...]:
+    """Mark the runs whose process can be proven dead, so that their transfers are free again."""
+    with open_ledger(ledger_place) as ledger:
+        return ledger.abandon_dead()
 
 
 @step("remove-{leftover.name}")

@@ -51,10 +51,11 @@ def sweep_markdown(reports: Sequence[SweepReport], *, dry_run: bool = False) -> 
     parts = []
     for report in reports:
         parts.append(f"# {report.endpoint}\n")
-        if not (report.dead or report.alive or report.unknown):
+        if not (report.dead or report.alive or report.finished or report.unknown):
             parts.append("Clean: nothing temporary is there.\n")
         parts.append(_list(removed, tuple(map(str, report.dead))))
         parts.append(_list("Left alone: its run is alive", tuple(map(str, report.alive))))
+        parts.append(_list("Left alone: its run ended well", tuple(map(str, report.finished))))
         parts.append(
             _list("Left alone: this ledger does not know its run", tuple(map(str, report.unknown)))
         )

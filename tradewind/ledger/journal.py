@@ -151,11 +151,16 @@ class Ledger:
         return (RunKind(row.kind), row.report) if row and row.report else None
 
     def life_of(self, run_id: str) -> Life | None:
-        """Say whether a run's process lives; None for a run that this ledger does not know."""
+        """Say whether a run's process lives; None for a run that this ledger does not know.
+
+        A run that ended well is FINISHED and not DEAD: what it made belongs to somebody.
+        """
         with self._transaction() as session:
             row = session.get(RunRow, run_id)
         if row is None:
             return None
+        if row.state == RunState.COMPLETED:
+            return Life.FINISHED
         if row.state != RunState.RUNNING:
             return Life.DEAD
         return owners.life(Owner.model_validate_json(row.owner))

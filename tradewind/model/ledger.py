@@ -53,8 +53,9 @@ class Owner(Record):
 
 
 class Life(StrEnum):
-    """What is known of an owner."""
+    """What is known of a run's owner; FINISHED when the run needs none any more."""
 
     ALIVE = "alive"
     DEAD = "dead"
+    FINISHED = "finished"
     UNKNOWN = "unknown"

@@ -90,9 +90,10 @@ class DeployReport(Record):
 
 
 class SweepReport(Record):
-    """What was temporary on one host: whose run is dead, alive, or not ours to judge."""
+    """What bears our label on one host: whose run is dead, alive, finished, or not known here."""
 
     endpoint: str
     dead: tuple[Leftover, ...]
     alive: tuple[Leftover, ...]
+    finished: tuple[Leftover, ...]
     unknown: tuple[Leftover, ...]

@@ -4,7 +4,7 @@
 import pytest
 
 from tests.fakes.libvirt_fakes import FakeConnection
-from tradewind.domainxml.final import final_domain
+from tradewind.domainxml.final import final_domain, shortfalls
 from tradewind.errors import BadInputError, OptionError
 from tradewind.host import design, domains, storage
 from tradewind.model.deploy import CpuMode, FinalDisk, FinalDomain, Vnc
@@ -12,6 +12,7 @@ from tradewind.model.host import HostFacts
 from tradewind.model.label import Label
 from tradewind.model.machine import Firmware, FirmwareKind, Nic, VirtualMachine
 from tradewind.model.options import ProviderOptions
+from tradewind.model.requests import DeployRequest
 from tradewind.model.storage import NetworkMap, ReplicaVolume, Volume
 from tradewind.units import GiB
 
@@ -56,38 +57,50 @@ def test_unmapped_network_names_nic_and_choices(facts: HostFacts, networks: Netw
     assert "lan, stopped" in caught.value.hint
 
 
+def request(name: str | None = None) -> DeployRequest:
+    return DeployRequest(machine="ledger01", source="old", destination="kvm1", name=name)
+
+
+SECURE = Firmware(kind=FirmwareKind.UEFI, secure_boot=True)
+PLAIN = ProviderOptions.model_validate({"cpu_features": ""})
+
+
 def test_everything_wrong_is_said_at_once(
     host: FakeConnection, facts: HostFacts, machine: VirtualMachine, label: Label
 ) -> None:
-    xml = final_domain(machine, final(label, facts))
-    domains.define(host, xml)
-    uefi = machine.model_copy(
-        update={
-            "nics": (NIC,),
-            "firmware": Firmware(kind=FirmwareKind.UEFI, secure_boot=True),
-        }
-    )
-    poor = facts.model_copy(update={"uefi": False, "secure_boot": False})
+    domains.define(host, final_domain(machine, final(label, facts)))
+    demanding = machine.model_copy(update={"nics": (NIC,), "firmware": SECURE})
+    poor = facts.model_copy(update={"uefi": False, "secure_boot": False, "tpm": False})
+    options = ProviderOptions.model_validate({"cpu_features": "rdtscp,warp"})
     with pytest.raises(BadInputError) as caught:
-        design.check(host, uefi, "ledger01", NetworkMap(), poor)
+        design.check(host, demanding, request(), options, poor)
     said = str(caught.value)
-    assert said.startswith("3 problems")
-    for part in ("a machine “ledger01”", "starts with UEFI", "NIC 52:54:00:1a:2b:3c"):
+    assert said.startswith("5 problems")
+    for part in (
+        "a machine “ledger01”",
+        "starts with UEFI",
+        "option add_tpm_device",
+        "option cpu_features: vm cannot give warp",
+        "NIC 52:54:00:1a:2b:3c",
+    ):
         assert part in said
-    design.check(host, machine, "ledger02", NetworkMap(), poor)
+    free = PLAIN.model_copy(update={"add_tpm_device": False})
+    design.check(host, machine, request("ledger02"), free, poor)
 
 
 def test_secure_boot_wants_its_firmware(
     host: FakeConnection, facts: HostFacts, machine: VirtualMachine
 ) -> None:
-    secure = machine.model_copy(
-        update={"firmware": Firmware(kind=FirmwareKind.UEFI, secure_boot=True)}
-    )
-    design.check(host, secure, "new", NetworkMap(), facts.model_copy(update={"secure_boot": True}))
+    secure = machine.model_copy(update={"firmware": SECURE})
+    rich = facts.model_copy(update={"tpm": True, "secure_boot": True})
+    design.check(host, secure, request(), PLAIN, rich)
     with pytest.raises(BadInputError, match="uses Secure Boot"):
-        design.check(
-            host, secure, "new", NetworkMap(), facts.model_copy(update={"secure_boot": False})
-        )
+        design.check(host, secure, request(), PLAIN, rich.model_copy(update={"secure_boot": False}))
+
+
+def test_name_as_asked_or_as_on_the_source(machine: VirtualMachine) -> None:
+    assert design.final_name(request(), machine) == "ledger01"
+    assert design.final_name(request("new"), machine) == "new"
 
 
 def test_options_shape_the_machine(facts: HostFacts, label: Label) -> None:
@@ -118,26 +131,13 @@ def test_what_is_switched_off_is_absent(facts: HostFacts, label: Label) -> None:
     assert (machine.vnc, machine.console_log, machine.tpm) == (None, None, False)
 
 
-def test_missing_tpm_is_a_shortfall_only_when_asked_for(
-    facts: HostFacts, label: Label, machine: VirtualMachine
-) -> None:
-    poor = facts.model_copy(update={"tpm": False})
-    asked, unasked = ProviderOptions(), ProviderOptions(add_tpm_device=False)
-    made = final(label, poor)
-    assert not made.tpm
-    assert any("No TPM" in line for line in design.shortfalls(machine, made, asked))
-    assert not any("TPM" in line for line in design.shortfalls(machine, made, unasked))
-
-
 def test_left_out_cpu_features_are_shortfalls(
     facts: HostFacts, label: Label, machine: VirtualMachine
 ) -> None:
     rich = facts.model_copy(update={"cpu_features": ("invtsc", "x2apic")})
-    options = ProviderOptions.model_validate({"cpu_features": "invtsc,x2apic"})
-    made = design.final_machine(parts(label), options, rich)
+    made = final(label, rich, cpu_features="invtsc,x2apic")
     assert made.cpu.features == ("x2apic",)
-    lines = design.shortfalls(machine, made, options)
-    assert any("invtsc" in line and "migration" in line for line in lines)
+    assert any("invtsc" in line and "migration" in line for line in shortfalls(machine, made))
 
 
 def test_disks_are_located_in_order(host: FakeConnection) -> None:

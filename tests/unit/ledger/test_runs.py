@@ -40,7 +40,7 @@ def test_second_run_is_refused_while_the_first_lives(ledger: Ledger, transfer: T
         ledger.begin(transfer, RunKind.DEPLOYMENT)
     assert caught.value.hint
     ledger.finish(first, RunState.COMPLETED)
-    assert ledger.life_of(first.id) is Life.DEAD
+    assert ledger.life_of(first.id) is Life.FINISHED
     ledger.begin(transfer, RunKind.DEPLOYMENT)
 
 

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Domains: looked up, plugged, labelled, ended."""
+
+import json
+
+import libvirt
+import libvirt_qemu
+import pytest
+
+from tests.fakes.libvirt_fakes import FakeConnection, FakeDomain, libvirt_error
+from tradewind.domainxml import worker as worker_xml
+from tradewind.errors import HypervisorError, LateError, NotFoundError
+from tradewind.host import domains, storage
+from tradewind.model.label import Label, LabelState
+from tradewind.model.machine import PowerState
+from tradewind.model.storage import ReplicaVolume, Volume
+from tradewind.model.worker import WorkerAddressSource
+from tradewind.units import GiB
+
+PLAIN = """<domain type="test"><name>{name}</name><memory>1024</memory>
+<os><type>hvm</type></os><devices><disk type="file" device="disk"><source file="/x"/>
+<target dev="vda" bus="virtio"/></disk></devices></domain>"""
+
+
+def replica(disk: str) -> ReplicaVolume:
+    volume = Volume(pool="fast", name=f"{disk}.qcow2", capacity=GiB, format="qcow2")
+    return ReplicaVolume(disk_id=disk, volume=volume, serial=f"tw-{disk}", blank=True)
+
+
+@pytest.fixture
+def worker(host: FakeConnection) -> FakeDomain:
+    domains.start_transient(host, PLAIN.format(name="worker"), paused=True)
+    for disk in ("sda", "sdb"):
+        storage.create_volume(host, replica(disk).volume)
+    return domains.require_domain(host, "worker")
+
+
+def test_domain_by_name_or_uuid(host: FakeConnection, worker: FakeDomain) -> None:
+    found = domains.find_domain(host, worker.UUIDString())
+    assert found is not None
+    assert found.name() == "worker"
+    with pytest.raises(NotFoundError, match="no machine “wroker”") as caught:
+        domains.require_domain(host, "wroker")
+    assert caught.value.hint == "there are: worker"
+
+
+def test_paused_start_and_resume(host: FakeConnection, worker: FakeDomain) -> None:
+    assert worker.state()[0] == libvirt.VIR_DOMAIN_PAUSED
+    domains.resume(host, "worker")
+    assert worker.state()[0] == libvirt.VIR_DOMAIN_RUNNING
+
+
+def test_power_and_definition(host: FakeConnection) -> None:
+    domains.define(host, PLAIN.format(name="db"))
+    domain = domains.require_domain(host, "db")
+    assert domains.power(domain) is PowerState.SHUT_OFF
+    domains.start(host, "db")
+    assert domains.power(domain) is PowerState.RUNNING
+    assert "<name>db</name>" in domains.definition(domain)
+
+
+def test_definition_is_checked_against_the_schema(host: FakeConnection) -> None:
+    with pytest.raises(libvirt.libvirtError, match="(?i)XML document failed to validate"):
+        domains.define(host, PLAIN.format(name="db").replace("<memory>", "<colour/><memory>"))
+
+
+def test_attached_disks_get_the_next_free_names(host: FakeConnection, worker: FakeDomain) -> None:
+    for disk in ("sda", "sdb"):
+        domains.attach_volume(host, "worker", replica(disk))
+    xml = worker.XMLDesc()
+    for serial, target, path in (("tw-sda", "vdb", "sda"), ("tw-sdb", "vdc", "sdb")):
+        device = worker_xml.find_disk(xml, serial)
+        assert device is not None
+        assert f'dev="{target}"' in device
+        assert f"/pools/fast/{path}.qcow2" in device
+
+
+def test_attaching_twice_attaches_once(host: FakeConnection, worker: FakeDomain) -> None:
+    domains.attach_volume(host, "worker", replica("sda"))
+    domains.attach_volume(host, "worker", replica("sda"))
+    assert worker.XMLDesc().count("tw-sda") == 1
+
+
+def test_detaching_waits_for_the_guest(host: FakeConnection, worker: FakeDomain) -> None:
+    domains.attach_volume(host, "worker", replica("sda"))
+    domains.detach_disk(host, "worker", "tw-sda")
+    assert host.host.unplugging == {}
+    assert "tw-sda" not in worker.XMLDesc()
+    domains.detach_disk(host, "worker", "tw-sda")  # a retried step: nothing to do
+
+
+def test_guest_that_never_lets_go(
+    host: FakeConnection, worker: FakeDomain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    domains.attach_volume(host, "worker", replica("sda"))
+    monkeypatch.setattr(FakeDomain, "detachDeviceFlags", lambda *_: None)
+    monkeypatch.setattr(domains, "DETACH_TIMEOUT", 0.1)
+    with pytest.raises(LateError, match="worker worker lets go of disk tw-sda"):
+        domains.detach_disk(host, "worker", "tw-sda")
+
+
+def test_label_is_written_and_read(host: FakeConnection, label: Label) -> None:
+    domains.define(host, PLAIN.format(name="db"))
+    domain = domains.require_domain(host, "db")
+    assert domains.read_label(domain) is None
+    domains.write_label(host, "db", label)
+    assert domains.read_label(domain) == label
+    finished = label.model_copy(update={"state": LabelState.FINISHED})
+    domains.start(host, "db")
+    domains.write_label(host, "db", finished)
+    assert domains.read_label(domain) == finished
+    domain.destroy()
+    assert domains.read_label(domain) == finished
+
+
+def test_destroyed_domain_is_forgotten_with_all_it_has(host: FakeConnection) -> None:
+    domains.define(host, PLAIN.format(name="db"))
+    domains.start(host, "db")
+    assert domains.destroy(host, "db")
+    assert host.listAllDomains() == []
+    wanted = libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_TPM
+    flags = int(host.host.calls[-1].split()[-1])
+    assert flags & wanted == wanted
+    assert not domains.destroy(host, "db")
+
+
+def test_disk_is_measured(
+    host: FakeConnection, worker: FakeDomain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert domains.measure_disk(worker, "vda").capacity == worker.blockInfo("vda")[0]
+
+    def missing(_target: str) -> None:
+        raise libvirt_error(libvirt.VIR_ERR_INTERNAL_ERROR, "No such file")
+
+    monkeypatch.setattr(worker, "blockInfo", missing, raising=False)
+    with pytest.raises(HypervisorError, match="disk vda of machine worker cannot be measured"):
+        domains.measure_disk(worker, "vda")
+
+
+def interface(*addresses: tuple[int, str]) -> dict[str, object]:
+    return {"hwaddr": "", "addrs": [{"type": kind, "addr": text} for kind, text in addresses]}
+
+
+def test_addresses_are_ipv4_and_reachable(host: FakeConnection, worker: FakeDomain) -> None:
+    v4, v6 = libvirt.VIR_IP_ADDR_TYPE_IPV4, libvirt.VIR_IP_ADDR_TYPE_IPV6
+    host.host.addresses["worker"] = {
+        "lo": interface((v4, "127.0.0.1"), (v6, "::1")),
+        "eth0": interface((v6, "fe80::1"), (v4, "198.18.5.7")),
+        "eth1": {"hwaddr": "", "addrs": None},
+    }
+    assert domains.addresses(worker, WorkerAddressSource.LEASE) == ("198.18.5.7",)
+    asked = libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE
+    assert host.host.calls[-1] == f"addresses {asked}"
+
+
+def test_no_address_yet_is_none_at_all(host: FakeConnection, worker: FakeDomain) -> None:
+    assert domains.addresses(worker, WorkerAddressSource.AGENT) == ()
+
+
+def test_unreadable_neighbour_table_is_said(
+    host: FakeConnection, worker: FakeDomain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def misread(_domain: FakeDomain, _source: int) -> None:
+        raise libvirt_error(libvirt.VIR_ERR_INTERNAL_ERROR, "wrong nlmsg len")
+
+    monkeypatch.setattr(FakeDomain, "interfaceAddresses", misread)
+    with pytest.raises(HypervisorError, match="address source arp") as caught:
+        domains.addresses(worker, WorkerAddressSource.ARP)
+    assert "migr_worker_iface_addr_src" in caught.value.hint
+    assert domains.addresses(worker, WorkerAddressSource.LEASE) == ()
+
+
+def test_agent_answers_or_not(worker: FakeDomain, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(_domain: object, request: str, _timeout: int, _flags: int) -> str:
+        return json.dumps({"return": {"asked": json.loads(request)["execute"]}})
+
+    def silent(*_arguments: object) -> str:
+        raise libvirt_error(libvirt.VIR_ERR_AGENT_UNRESPONSIVE)
+
+    monkeypatch.setattr(libvirt_qemu, "qemuAgentCommand", answer)
+    assert domains.ask_agent(worker, "guest-ping") == {"asked": "guest-ping"}
+    monkeypatch.setattr(libvirt_qemu, "qemuAgentCommand", silent)
+    assert domains.ask_agent(worker, "guest-ping") is None
