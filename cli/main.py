@@ -139,7 +139,8 @@ def sweep(
     from flows.sweep import sweep as flow  # noqa: PLC0415
     from tasks.reports import sweep_markdown  # noqa: PLC0415
 
-    console.print(Markdown(sweep_markdown(flow(endpoints, options=options, dry_run=dry_run))))
+    reports = flow(endpoints, options=options, dry_run=dry_run)
+    console.print(Markdown(sweep_markdown(reports, dry_run=dry_run)))
 
 
 def main() -> None:

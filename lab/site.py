@@ -5,9 +5,12 @@ import base64
 import os
 from typing import Final
 
+from pydantic import SecretStr
+
 import images
 from lab import prefect_server, settings
 from lab.records import Lab, LabHost
+from tradewind.model.host import HostAccess
 
 SOURCE: Final = "lab-source"
 DESTINATION: Final = "lab-destination"
@@ -55,6 +58,17 @@ def stage_worker_image() -> str:
 
     built = images.build("worker")
     return flow(DESTINATION, WORKER_POOL, str(built.disks[0]), WORKER_IMAGE)
+
+
+def access(host: LabHost) -> HostAccess:
+    """How the library reaches a host, without any block."""
+    return HostAccess(
+        host=host.address,
+        port=host.port,
+        username=host.username,
+        private_key=SecretStr(host.key_path.read_text()),
+        host_key=host.host_key,
+    )
 
 
 def _endpoint(host: LabHost) -> dict[str, object]:

@@ -160,12 +160,10 @@ class MorphStep(Protocol):
     __name__: str
     __doc__: str | None
 
-    @staticmethod
-    def applies_to(os: GuestOS, options: MorphOptions) -> bool:
+    def applies_to(self, os: GuestOS, options: MorphOptions) -> bool:
         """Whether this guest needs the step."""
         ...
 
-    @staticmethod
-    def apply(guest: GuestTree, os: GuestOS, options: MorphOptions) -> Outcome:
+    def apply(self, guest: GuestTree, os: GuestOS, options: MorphOptions) -> Outcome:
         """Do it, and prove it; a second time changes nothing."""
         ...

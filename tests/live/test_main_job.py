@@ -7,9 +7,12 @@ import lab
 from lab import demo_machine, site
 from lab.demo import evidence
 from lab.records import Lab
-from tests.live import hosts
+from tests.live import durations, hosts
 from tests.live.tradewind_command import Tradewind
+from tradewind.host.backup import FROZEN
 from tradewind.model.report import BootEvidence, DeployReport, TransferReport
+from tradewind.model.run import new_run_id
+from tradewind.sources.libvirt_host import LibvirtSource
 from tradewind.units import MiB, human_duration, human_rate, human_size
 from tradewind.waiting import wait_for
 
@@ -50,6 +53,16 @@ def test_a_running_machine_is_replicated_sparsely(moved: TransferReport) -> None
     assert "one point in time" in moved.consistency
 
 
+def test_the_ui_shows_progress_and_a_report(moved: TransferReport) -> None:
+    durations.show(f"transfer-{moved.machine}")
+    for disk in moved.disks:
+        (progress,) = durations.artifacts(f"disk-{moved.machine}-{disk.disk_id}")[:1]
+        assert progress["data"] == 100.0
+        assert "sent" in progress["description"]
+    (report,) = durations.artifacts(f"transfer-{moved.machine}")[:1]
+    assert "Full transfer" in report["data"]
+
+
 def test_everything_that_was_sent_was_proven(moved: TransferReport) -> None:
     for disk in moved.disks:
         assert disk.verified == disk.sent + disk.zeroed > 0
@@ -67,6 +80,34 @@ def test_the_migrated_machine_boots_and_its_agent_answers(deployed: DeployReport
     assert {"cloud-init", "qemu-guest-agent", "initramfs", "dhcp"} <= {
         step.step for step in deployed.steps if step.outcome.changed
     }
+
+
+def test_the_ui_shows_every_step(deployed: DeployReport) -> None:
+    durations.show(f"deploy-{deployed.machine}")
+    shown = [name for name, _ in durations.of_last_run(f"deploy-{deployed.machine}")]
+    assert [f"morph-{step.step}" for step in deployed.steps] == [
+        name for name in shown if name.startswith("morph-")
+    ]
+    (report,) = durations.artifacts(f"deploy-{deployed.machine}")[:1]
+    assert "guest agent" in report["data"]
+
+
+def test_a_guest_with_an_agent_is_frozen_for_its_snapshot(
+    deployed: DeployReport, the_lab: Lab
+) -> None:
+    """The migrated machine has an agent now: read from where it is, it is frozen and thawed."""
+    source = LibvirtSource(site.access(the_lab.destination))
+    machine = source.inspect(deployed.domain)
+    with source.snapshot(machine, new_run_id()) as frozen:
+        assert frozen.consistency == FROZEN
+        for disk in machine.disks:
+            extents = list(frozen.extents(disk))
+            assert sum(extent.length for extent in extents) == disk.capacity
+        thawed = lab.run(
+            the_lab.destination,
+            ["virsh", "qemu-agent-command", deployed.domain, '{"execute":"guest-fsfreeze-status"}'],
+        )
+        assert "thawed" in thawed.stdout
 
 
 def test_it_has_an_address_from_dhcp_and_its_files(deployed: DeployReport) -> None:

@@ -18,7 +18,7 @@ from tradewind.morphing.steps.linux import (
 )
 from tradewind.ports import GuestTree, MorphStep
 
-STEPS: Final[tuple[MorphStep, ...]] = (  # type: ignore[assignment]
+STEPS: Final[tuple[MorphStep, ...]] = (
     fstab,
     cloud_init,
     qemu_guest_agent,

@@ -7,7 +7,6 @@ import pytest
 
 from tests.fakes.libvirt_fakes import FakeConnection
 from tradewind.domainxml.backup import BackupDisk
-from tradewind.domainxml.labels import to_text
 from tradewind.host import backup, domains, leftovers, storage
 from tradewind.model.label import Label, LabelState, Purpose
 from tradewind.model.leftover import Leftover, LeftoverKind
@@ -16,7 +15,7 @@ from tradewind.ports import Completed
 from tradewind.units import GiB
 
 RUN, OTHER = "0123456789ab", "ba9876543210"
-DOMAIN = """<domain type="test"><name>{name}</name>{metadata}<memory>1024</memory>
+DOMAIN = """<domain type="test"><name>{name}</name><memory>1024</memory>
 <os><type>hvm</type></os><devices>{disk}</devices></domain>"""
 DISK = (
     '<disk type="file" device="disk"><source file="{path}"/><target dev="vda" bus="virtio"/></disk>'
@@ -30,10 +29,11 @@ def put_volume(host: FakeConnection, name: str, pool: str = "fast") -> None:
 def put_domain(
     host: FakeConnection, name: str, label: Label | None = None, volume: str = ""
 ) -> None:
-    metadata = f"<metadata>{to_text(label)}</metadata>" if label else ""
     disk = DISK.format(path=f"/pools/fast/{volume}") if volume else ""
-    domains.define(host, DOMAIN.format(name=name, metadata=metadata, disk=disk))
+    domains.define(host, DOMAIN.format(name=name, disk=disk))
     domains.start(host, name)
+    if label:
+        domains.write_label(host, name, label)
 
 
 def names(found: Sequence[Leftover]) -> list[tuple[str, str, str]]:
@@ -68,11 +68,11 @@ def test_everything_temporary_is_found_jobs_first(host: FakeConnection, label: L
     put_volume(host, f"{worker}-seed.iso", "images")
     put_volume(host, "tradewind-worker.qcow2", "images")
     put_volume(host, "source01-cafe0001-sda.qcow2")
-    assert names(leftovers.find(host)) == [
-        ("backup job", "source01", RUN),
-        ("domain", worker, RUN),
-        ("volume", f"{worker}.qcow2", RUN),
+    found = names(leftovers.find(host))
+    assert found[:2] == [("backup job", "source01", RUN), ("domain", worker, RUN)]
+    assert sorted(found[2:]) == [
         ("volume", f"{worker}-seed.iso", RUN),
+        ("volume", f"{worker}.qcow2", RUN),
     ]
 
 

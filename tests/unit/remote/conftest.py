@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real OpenSSH server on the loopback, with its own keys, for as long as a test module."""
+"""A real OpenSSH server on the loopback, with its own keys, for as long as the tests."""
 
 import socket
 import subprocess
@@ -80,7 +80,7 @@ def greets(port: int) -> bool:
         return False
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("sshd")
     keygen(folder / "host_ed25519")

@@ -22,8 +22,17 @@ from tradewind.errors import (
     LateError,
     RemoteCommandError,
 )
+from tradewind.model.label import Purpose
+from tradewind.model.worker import Worker
 from tradewind.ports import Remote
-from tradewind.remote.shell import Shell, connect, offered_host_key, probe
+from tradewind.remote.shell import (
+    Shell,
+    connect,
+    connect_to_host,
+    connect_to_worker,
+    offered_host_key,
+    probe,
+)
 
 
 def opened(
@@ -257,3 +266,22 @@ def test_probe_gives_up_soon(server: Server) -> None:
         before = time.monotonic()
         assert not probe("127.0.0.1", silent.getsockname()[1], server.host_key(), 1)
         assert time.monotonic() - before < 4
+
+
+def test_hosts_and_workers_are_reached_by_their_records(server: Server) -> None:
+    access = server.access()
+    with connect_to_host(access) as shell:
+        assert shell.run(["true"]).status == 0
+    worker = Worker(
+        domain="worker",
+        address=access.host,
+        port=access.port,
+        username=access.username,
+        private_key=access.private_key,
+        host_key=access.host_key,
+        purpose=Purpose.MORPHING,
+        run_id="run",
+        seconds_to_ssh=1,
+    )
+    with connect_to_worker(worker) as shell:
+        assert shell.run(["true"]).status == 0

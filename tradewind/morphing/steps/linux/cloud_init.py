@@ -34,13 +34,13 @@ growpart: {mode: "off"}
 resize_rootfs: false
 """
 _RETAIN: Final = """\
-# Users, their keys and passwords, the host's name and keys stay as they were.
+# Users, their keys and passwords, the host's name and keys stay as they were (ssh_pwauth, which is
+# not set, means "unchanged").
 preserve_hostname: true
 users: []
 disable_root: false
-ssh_pwauth: unchanged
 ssh_deletekeys: false
-locale: false
+locale: "off"
 """
 _KEY_TYPES: Final = ("rsa", "ecdsa", "ed25519")
 
