@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Load a block by name, or say which names there are."""
 
+from http import HTTPStatus
 from typing import TypeVar
 
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
+from prefect.exceptions import PrefectHTTPStatusError
 
 from tradewind.errors import NotFoundError
 
@@ -26,6 +28,11 @@ def load_block(kind: type[B], name: str) -> B:
 
 
 def _names(kind: type[Block]) -> list[str]:
-    with get_client(sync_client=True) as client:
-        documents = client.read_block_documents_by_type(kind.get_block_type_slug())
+    try:
+        with get_client(sync_client=True) as client:
+            documents = client.read_block_documents_by_type(kind.get_block_type_slug())
+    except PrefectHTTPStatusError as error:
+        if error.response.status_code == HTTPStatus.NOT_FOUND:  # the type was never registered
+            return []
+        raise
     return sorted(document.name or "" for document in documents)

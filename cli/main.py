@@ -15,8 +15,8 @@ from tradewind.errors import BadInputError, NotFoundError, TradewindError
 from tradewind.model.record import Record
 
 app = typer.Typer(
-    help="Move virtual machines onto Linux KVM hosts. Every command is a Prefect flow run; "
-    "PREFECT_API_URL says which server records it.",
+    help="Move virtual machines onto Linux KVM hosts. Transfers, deployments and sweeps are "
+    "Prefect flow runs; PREFECT_API_URL says which server records them.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # locals hold keys
 )

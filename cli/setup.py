@@ -2,6 +2,7 @@
 """Commands that store endpoints and options in Prefect, and look at hosts."""
 
 import base64
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from tradewind.errors import OptionError
+from tradewind.errors import NotFoundError, OptionError
 from tradewind.model.storage import NetworkMap
 
 console = Console()
@@ -70,20 +71,28 @@ def validate_endpoint(name: Name) -> None:
 
 @options_app.command("set")
 def set_options(
-    assignments: Annotated[list[str], typer.Argument(help="option=value, as in SPEC section 6.")],
+    assignments: Annotated[
+        list[str], typer.Argument(help="option=value, for example default_storage_pool=default.")
+    ],
     name: Annotated[str, typer.Option(help="Name of the block.")] = "default",
 ) -> None:
-    """Store provider options; what is not named keeps its default."""
+    """Store provider options; what is not named stays as it was."""
+    from blocks.loading import load_block  # noqa: PLC0415
     from blocks.provider_options import ProviderOptionsBlock  # noqa: PLC0415
 
-    pairs = dict(_split(assignment) for assignment in assignments)
+    pairs: dict[str, object] = {}
+    with contextlib.suppress(NotFoundError):
+        pairs.update(load_block(ProviderOptionsBlock, name).options().model_dump())
+    pairs.update(_split(assignment) for assignment in assignments)
     ProviderOptionsBlock(**pairs).save(name, overwrite=True)
     console.print(f"provider options “{name}” stored")
 
 
 @options_app.command("import")
 def import_options(
-    file: Annotated[Path, typer.Argument(help="INI file with [libvirt_migration_provider].")],
+    file: Annotated[
+        Path, typer.Argument(help="INI file with a section libvirt_migration_provider.")
+    ],
     name: Annotated[str, typer.Option(help="Name of the block.")] = "default",
 ) -> None:
     """Store the provider options of an INI file."""

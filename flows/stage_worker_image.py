@@ -8,7 +8,11 @@ from tasks.images import checksum, is_staged, load_endpoint, upload
 
 @flow(flow_run_name="stage-{volume}-on-{endpoint}")
 def stage_worker_image(
-    endpoint: str, pool: str, image: str, volume: str = "tradewind-worker.qcow2"
+    endpoint: str,
+    pool: str,
+    image: str,
+    volume: str = "tradewind-worker.qcow2",
+    ssh_key_path: str | None = None,
 ) -> str:
     """Upload a worker image unless the host has it already, and say what was done.
 
@@ -17,8 +21,9 @@ def stage_worker_image(
         pool: A dir pool of that host.
         image: Path of the qcow2 image on the machine that runs the flow.
         volume: Name of the volume, as migr_image_map names it.
+        ssh_key_path: SSH key for an endpoint that carries none.
     """
-    host = load_endpoint(endpoint)
+    host = load_endpoint(endpoint, ssh_key_path)
     expected = checksum(image)
     if is_staged(host, pool, volume, expected):
         return f"{volume} in pool {pool} of {endpoint} is up to date"

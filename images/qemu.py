@@ -10,6 +10,12 @@ from typing import Final
 from images.recipe import Hardware
 
 LOOPBACK: Final = "127.0.0.1"
+# fmt: off
+# The NIC sits on the second PCI bus, as on the lab's source host: Linux calls it enp2s0.
+SLOTS: Final = (
+    "-device", "pcie-root-port,id=slot1,chassis=1", "-device", "pcie-root-port,id=slot2,chassis=2",
+)
+# fmt: on
 
 
 def command(
@@ -25,7 +31,8 @@ def command(
         "-cpu", hardware.cpu, "-smp", "2", "-m", str(hardware.memory_mib), "-nodefaults",
         "-display", "none", "-device", "virtio-rng-pci",
         "-chardev", f"file,id=console,path={console}", "-serial", "chardev:console",
-        "-netdev", network(hardware, ssh_port), "-device", f"{hardware.nic},netdev=net",
+        "-netdev", network(hardware, ssh_port), *SLOTS,
+        "-device", f"{hardware.nic},netdev=net,bus=slot2",
         *(word for number, disk in enumerate(disks) for word in drive(hardware, number, disk)),
         *(cdrom(seed) if seed else ()),
     ]

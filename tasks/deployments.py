@@ -69,8 +69,10 @@ def deployment(site: Site, transfer: Transfer) -> Iterator[Run]:
     try:
         yield run
     except BaseException:
-        _undo(site.destination, run)
-        _give_up(site, run)
+        try:
+            _undo(site.destination, run)
+        finally:  # a host that is out of reach must not keep the transfer claimed
+            _give_up(site, run)
         raise
 
 

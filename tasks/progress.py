@@ -68,8 +68,8 @@ class ProgressArtifacts:
 def describe(progress: DiskProgress) -> str:
     """Say one disk's progress in a line."""
     line = (
-        f"disk {progress.disk_id}: {human_size(progress.done)} of {human_size(progress.total)}"
-        f" looked at, {human_size(progress.sent)} sent, {human_size(progress.rate)}/s"
+        f"{human_size(progress.done)} of {human_size(progress.total)},"
+        f" {human_size(progress.rate)}/s, {human_size(progress.sent)} sent"
     )
     unknown = progress.eta is None or progress.done >= progress.total
     return line if unknown else f"{line}, {human_duration(progress.eta or 0)} left"

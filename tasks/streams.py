@@ -5,6 +5,8 @@ import threading
 import time
 from collections.abc import Sequence
 
+from prefect.runtime import task_run
+
 from tasks.progress import ProgressArtifacts
 from tasks.step import step
 from tradewind.model.machine import VirtualMachine
@@ -37,7 +39,12 @@ def stream_disks(
     Called directly and never submitted: Prefect can interrupt only what runs in the main thread.
     """
     begun = time.monotonic()
-    jobs = jobs_for(frozen, machine, volumes, access)
+    # What an earlier attempt wrote is compared and not sent again.
+    again = (task_run.run_count or 1) > 1
+    targets = [
+        volume.model_copy(update={"blank": volume.blank and not again}) for volume in volumes
+    ]
+    jobs = jobs_for(frozen, machine, targets, access)
     disks = copy_disks(jobs, threading.Event(), ProgressArtifacts(machine.name))
     return Streamed(
         consistency=frozen.consistency,

@@ -84,6 +84,13 @@ def clone_volume(site: Site, original: Volume, target: Volume) -> None:
         run_interruptibly(lambda: storage.clone_volume(connection, original, target))
 
 
+@step("open-replica-{run.transfer}")
+def _open_replica(site: Site, run: Run) -> None:
+    """Write down that the replica is about to be changed: no deployment may start from it."""
+    with open_ledger(site.options.sqlite_database_file) as ledger:
+        ledger.mark_changed(run.transfer)
+
+
 def deployed_volumes(
     site: Site,
     request: DeployRequest,
@@ -93,6 +100,7 @@ def deployed_volumes(
 ) -> tuple[ReplicaVolume, ...]:
     """Clone every volume of a replica, in the machine's order; or take the replica itself."""
     if not request.clone_disks:
+        _open_replica(site, run)
         return tuple(replica)
     clones = tuple(reconcile.clone_of(run.id, machine, volume) for volume in replica)
     for volume, clone in zip(replica, clones, strict=True):

@@ -203,7 +203,7 @@ def _fail_to_build_in(state_folder: Path) -> str:
 
 
 def _fetch(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - the lab's own mirror
+    with urllib.request.urlopen(url, timeout=5) as answer:
         text: bytes = answer.read()
     return text.decode()
 

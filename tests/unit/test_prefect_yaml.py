@@ -30,7 +30,7 @@ ENOUGH: dict[str, dict[str, Any]] = {
 FAULTY: list[tuple[str, dict[str, Any]]] = [
     ("transfer", {}),
     ("transfer", {"request": {"machine": "web", "source": "old"}}),
-    ("transfer", {"request": {**MACHINE, "destinaton": "new"}}),
+    ("transfer", {"request": {**MACHINE, "target": "new"}}),
     ("transfer", {"request": {**MACHINE, "source_kind": "tape"}}),
     ("transfer", {"request": {**MACHINE, "overrides": {"migr_worker_vcpus": 0}}}),
     ("deploy", {"request": {**MACHINE, "boot_timeout": 0}}),

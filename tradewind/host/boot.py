@@ -60,7 +60,7 @@ def prove_boot(
             return weaker[0][1]
         raise LateError(
             f"{error.message}; its console said last:\n{console.last_lines() or '(nothing)'}",
-            "see the console log on the host; the replica is untouched",
+            "look at its console, and at its log in the folder of vm_console_log_dir on the host",
         ) from None
 
 

@@ -152,7 +152,7 @@ def detach_disk(connection: libvirt.virConnect, name: str, serial: str) -> None:
         f"worker {name} lets go of disk {serial}",
         DETACH_TIMEOUT,
         every=0.5,
-        hint="the guest does not answer to the unplug request; see its console log",
+        hint="the guest does not answer to the unplug request; look at it with virsh console",
     )
 
 

@@ -84,7 +84,8 @@ def _wanted(
         raise CapacityError(
             f"disk {disk.id} of {machine.name} shrank from {human_size(known.capacity)} to"
             f" {human_size(disk.capacity)}; its replica was not touched",
-            "delete the transfer and start anew, if the smaller disk is right",
+            "make the disk as large as it was; a replica of the smaller one needs a new transfer,"
+            " from a source block of another name",
         )
     grown = known.model_copy(update={"capacity": disk.capacity})
     return PlannedVolume(disk_id=disk.id, volume=grown)

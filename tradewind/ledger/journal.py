@@ -150,6 +150,13 @@ class Ledger:
             ).first()
         return (RunKind(row.kind), row.report) if row and row.report else None
 
+    def mark_changed(self, transfer_id: str) -> None:
+        """Write down that the replica no longer equals its machine."""
+        with self._transaction() as session:
+            row = session.get_one(TransferRow, transfer_id)
+            row.synced = None
+            session.add(row)
+
     def life_of(self, run_id: str) -> Life | None:
         """Say whether a run's process lives; None for a run that this ledger does not know.
 

@@ -16,11 +16,13 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+import libvirt
+
 from tradewind.domainxml import machine as machine_xml
 from tradewind.domainxml import reader as reader_xml
 from tradewind.domainxml.backup import BackupDisk
 from tradewind.errors import NotFoundError
-from tradewind.host import backup, domains
+from tradewind.host import backup, domains, storage
 from tradewind.host.connection import connect
 from tradewind.model.host import HostAccess
 from tradewind.model.label import Label, Purpose
@@ -94,7 +96,8 @@ class LibvirtSource:
                     f"machine “{machine.name}” has no disk that can be moved",
                     "disks must be files, block devices or volumes; see the report's list",
                 )
-            return machine
+            disks = tuple(_located(connection, disk) for disk in machine.disks)
+            return machine.model_copy(update={"disks": disks})
 
     @contextlib.contextmanager
     def snapshot(
@@ -167,6 +170,20 @@ class LibvirtSource:
         finally:
             with connect(self.access) as connection:
                 domains.destroy(connection, name)
+
+
+def _located(connection: libvirt.virConnect, disk: Disk) -> Disk:
+    """Say where a disk lies on the host, when its definition names a pool and a volume."""
+    if disk.location.startswith("/"):
+        return disk
+    pool, _, volume = disk.location.partition("/")
+    if not disk.backend or disk.backend != pool:
+        raise NotFoundError(
+            f"disk {disk.id} is kept at {disk.location or 'no place'}, which cannot be read yet",
+            "files, block devices and volumes of pools can; move the disk to one of them",
+        )
+    path = str(storage.require_volume(connection, pool, volume).path())
+    return disk.model_copy(update={"location": path})
 
 
 def _scratch(disk: Disk, run_id: str) -> PurePosixPath:

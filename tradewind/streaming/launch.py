@@ -49,7 +49,7 @@ def wait_for_devices(remote: Remote, volumes: Sequence[ReplicaVolume]) -> None:
         lambda: not remote.run(["ls", *paths], check=False).status,
         f"the worker sees its disks ({', '.join(volume.serial for volume in volumes)})",
         DEVICE_TIMEOUT,
-        hint="see the worker's console log",
+        hint="the worker did not notice the hot-plug: see that its image has a running udev",
     )
 
 

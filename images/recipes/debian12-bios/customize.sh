@@ -4,18 +4,31 @@
 kernel=$(basename /lib/modules/*)
 
 # The proof that adapting this guest is real work: its initramfs has no driver of VirtIO.
-if lsinitramfs "/boot/initrd.img-$kernel" | grep -q virtio; then
-    echo "the initramfs has VirtIO drivers" >&2
+modules=$(lsinitramfs "/boot/initrd.img-$kernel")
+if echo "$modules" | grep -q virtio || ! echo "$modules" | grep -q '/ahci\.ko'; then
+    echo "the initramfs must have the driver of AHCI and none of VirtIO" >&2
     exit 1
 fi
 
 systemctl enable --quiet ssh.service networking.service steady-writer.service \
     serial-getty@ttyS0.service
+# The hours in which these would run must not fall into somebody's measurement.
 systemctl mask --quiet apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer \
-    e2scrub_all.timer fstrim.timer e2scrub_reap.service
+    e2scrub_all.timer e2scrub_reap.service fstrim.timer
 systemctl set-default --quiet multi-user.target
 
-printf 'deb [trusted=yes] http://198.18.0.1:8000/debian ./\n' >/etc/apt/sources.list
-rm -rf /etc/apt/sources.list.d/* /var/lib/apt/lists/* /var/cache/apt/archives/*.deb
+# Where grub-install would have put them: what `update-grub` writes loads modules from here.
+mkdir -p /boot/grub
+cp -r /usr/lib/grub/i386-pc /boot/grub/
+rm -f /boot/grub/i386-pc/*.img /boot/grub/i386-pc/*.module
+cat >/etc/default/grub <<'END'
+GRUB_DEFAULT=0
+GRUB_TIMEOUT=0
+GRUB_DISTRIBUTOR=Debian
+GRUB_CMDLINE_LINUX_DEFAULT=""
+GRUB_CMDLINE_LINUX="console=tty0 console=ttyS0"
+END
 
-printf 'GRUB_TIMEOUT=0\nGRUB_CMDLINE_LINUX="console=tty0 console=ttyS0"\n' >/etc/default/grub
+# The lab's mirror, and nothing outside.
+printf 'deb [trusted=yes] http://198.18.0.1:8000/debian ./\n' >/etc/apt/sources.list
+rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/*.deb

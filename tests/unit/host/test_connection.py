@@ -126,9 +126,8 @@ def test_opens_over_our_own_ssh(opened: tuple[Opened, list[str]]) -> None:
 
 
 def test_what_libvirt_raises_inside_is_translated(opened: tuple[Opened, list[str]]) -> None:
-    with pytest.raises(NotFoundError, match=r"kvm1\.example: gone") as caught:  # noqa: PT012
-        with connect(ACCESS):
-            raise libvirt_error(libvirt.VIR_ERR_NO_DOMAIN, "gone")
+    with pytest.raises(NotFoundError, match=r"kvm1\.example: gone") as caught, connect(ACCESS):
+        raise libvirt_error(libvirt.VIR_ERR_NO_DOMAIN, "gone")
     assert isinstance(caught.value.__cause__, libvirt.libvirtError)
     assert opened[0].closed
 

@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may work on a transfer: one at a time, and a dead one does not count."""
 
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
-from multiprocessing.synchronize import Barrier
 
 import pytest
 
 from tradewind.errors import BusyError
-from tradewind.ledger import Ledger, open_ledger, owners
+from tradewind.ledger import Ledger, owners
 from tradewind.model.ledger import Life, Owner, RunKind, RunState, Transfer
 from tradewind.model.machine import VirtualMachine
 
@@ -107,30 +105,51 @@ def test_run_that_nobody_knows(ledger: Ledger) -> None:
     assert ledger.life_of("0123456789ab") is None
 
 
-def _race(place: str, barrier: Barrier, won: "multiprocessing.Queue[bool]") -> None:
-    with open_ledger(place) as ledger:
-        transfer = ledger.find_transfer("old-host", "kvm1", "ledger01")
-        barrier.wait(timeout=30)
-        try:
-            ledger.begin(transfer, RunKind.EXECUTION)
-        except BusyError:
-            won.put(False)
-        else:
-            won.put(True)
-        barrier.wait(timeout=30)  # live until both have asked
+# Processes of their own: a fork of a test process that runs a Prefect harness is no clean one.
+_RACER = """
+import sys
+from tradewind.errors import BusyError
+from tradewind.ledger import open_ledger
+from tradewind.model.ledger import RunKind
+with open_ledger(sys.argv[1]) as ledger:
+    transfer = ledger.find_transfer("old-host", "kvm1", "ledger01")
+    print("ready", flush=True)
+    sys.stdin.readline()
+    try:
+        ledger.begin(transfer, RunKind.EXECUTION)
+        print("won", flush=True)
+    except BusyError:
+        print("refused", flush=True)
+    sys.stdin.readline()  # live until both have asked
+"""
 
 
-@pytest.mark.parametrize("attempt", range(3))
-def test_of_two_processes_one_wins(transfer: Transfer, place: str, attempt: int) -> None:
-    context = multiprocessing.get_context("fork")
-    barrier, won = context.Barrier(2), context.Queue()
-    racers = [context.Process(target=_race, args=(place, barrier, won)) for _ in range(2)]
+@pytest.mark.usefixtures("transfer")
+def test_of_two_processes_one_wins(place: str) -> None:
+    argv = [sys.executable, "-c", _RACER, place]
+    racers = [
+        subprocess.Popen(argv, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    assert [_hear(racer) for racer in racers] == ["ready", "ready"]
     for racer in racers:
-        racer.start()
-    outcomes = sorted(won.get(timeout=60) for _ in racers)
+        _say(racer)
+    outcomes = sorted(_hear(racer) for racer in racers)
     for racer in racers:
-        racer.join(timeout=60)
-    assert outcomes == [False, True]
+        _say(racer)
+        assert racer.wait(timeout=60) == 0
+    assert outcomes == ["refused", "won"]
+
+
+def _say(racer: "subprocess.Popen[str]") -> None:
+    assert racer.stdin is not None
+    racer.stdin.write("\n")
+    racer.stdin.flush()
+
+
+def _hear(racer: "subprocess.Popen[str]") -> str:
+    assert racer.stdout is not None
+    return racer.stdout.readline().strip()
 
 
 @pytest.mark.parametrize(

@@ -90,10 +90,10 @@ def test_upload_is_told_like_a_disk(told: Told) -> None:
     [
         (
             at(5),
-            "disk sda: 5.0 GiB of 20.0 GiB looked at, 512.0 MiB sent, 512.0 MiB/s, 30.0 s left",
+            "5.0 GiB of 20.0 GiB, 512.0 MiB/s, 512.0 MiB sent, 30.0 s left",
         ),
-        (at(20), "disk sda: 20.0 GiB of 20.0 GiB looked at, 512.0 MiB sent, 2.0 GiB/s"),
-        (at(0, seconds=0), "disk sda: 0 B of 20.0 GiB looked at, 512.0 MiB sent, 0 B/s"),
+        (at(20), "20.0 GiB of 20.0 GiB, 2.0 GiB/s, 512.0 MiB sent"),
+        (at(0, seconds=0), "0 B of 20.0 GiB, 0 B/s, 512.0 MiB sent"),
     ],
 )
 def test_line(moment: DiskProgress, line: str) -> None:

@@ -1,0 +1,359 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A stage for whole flows: real blocks, ledger and pools; the far ends are played and noted.
+
+Libvirt is its own test driver (tests/fakes/libvirt_fakes.py). Played are only: SSH, the worker's
+boot, the stream, the guest's inspection and adaption, and the boot of the machine.
+"""
+
+import base64
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import libvirt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from pydantic import SecretStr
+
+import tasks.deployments
+import tasks.images
+import tasks.leftovers
+import tasks.machines
+import tasks.morphs
+import tasks.site
+import tasks.streams
+import tasks.volumes
+import tasks.workers
+from blocks import LibvirtEndpoint, ProviderOptionsBlock
+from tests.fakes.libvirt_fakes import FakeConnection
+from tests.fakes.memory import MemorySource
+from tradewind.host import boot, domains, storage
+from tradewind.host.connection import translate
+from tradewind.host.console import Console
+from tradewind.ledger import Ledger, open_ledger
+from tradewind.model.guest import Family, GuestOS, MountedGuest, Outcome, StepReport
+from tradewind.model.host import HostAccess
+from tradewind.model.label import Label
+from tradewind.model.machine import Nic, VirtualMachine
+from tradewind.model.progress import DiskResult
+from tradewind.model.report import BootEvidence, BootProof
+from tradewind.model.requests import DeployRequest, TransferRequest
+from tradewind.model.storage import Volume
+from tradewind.model.worker import Worker, WriterAccess
+from tradewind.morphing import mount, plan
+from tradewind.ports import Completed, Snapshot
+from tradewind.remote import shell
+from tradewind.streaming.copy import CopyJob
+from tradewind.units import GiB, MiB
+from tradewind.worker import lifecycle
+
+CONNECTING = (
+    tasks.deployments,
+    tasks.images,
+    tasks.leftovers,
+    tasks.machines,
+    tasks.site,
+    tasks.volumes,
+    tasks.workers,
+)
+GUEST = GuestOS(
+    family=Family.DEBIAN,
+    id="debian",
+    version="12",
+    pretty_name="Debian GNU/Linux 12",
+    mounts=(),
+    kernels=("6.1.0-28-amd64",),
+)
+NIC = Nic(mac="52:54:00:1a:2b:3c", network="office")
+
+
+def private_key() -> str:
+    """Make a private key as OpenSSH writes it."""
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+
+
+class Shell:
+    """A Remote that only notes."""
+
+    def __init__(self, entries: Sequence[str]) -> None:
+        self.entries = entries
+        self.ran: list[tuple[str, ...]] = []
+
+    def run(
+        self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60, check: bool = True
+    ) -> Completed:
+        self.ran.append(tuple(argv))
+        return Completed(tuple(argv), 0, "\n".join(self.entries), "")
+
+    def write(self, path: str, content: bytes, mode: int = 0o600) -> None:
+        raise AssertionError(path)
+
+
+@dataclass
+class Source(MemorySource):
+    """A source with one NIC on each machine, which notes when a machine is frozen."""
+
+    stage: "Stage | None" = None
+
+    def inspect(self, machine_id: str) -> VirtualMachine:
+        return super().inspect(machine_id).model_copy(update={"nics": (NIC,)})
+
+    @contextmanager
+    def snapshot(
+        self, machine: VirtualMachine, run_id: str, since: Any = None
+    ) -> Iterator[Snapshot]:
+        assert self.stage is not None
+        self.stage.note(f"freeze {machine.name}")
+        try:
+            with super().snapshot(machine, run_id, since) as frozen:
+                yield frozen
+        finally:
+            self.stage.note("thaw")
+
+
+@dataclass
+class Stage:
+    """What the flows work on, and what they did, in order."""
+
+    host: FakeConnection
+    ledger_place: str
+    endpoint: str
+    options: str
+    key: str
+    worker_key: str
+    diary: list[str] = field(default_factory=list)
+    source: Source = field(default_factory=lambda: Source({}))
+    # What happens instead of the stream, and of the proof of the boot.
+    instead_of_stream: Callable[[], None] = lambda: None
+    instead_of_proof: Callable[[], None] = lambda: None
+    shell: Shell = field(default_factory=lambda: Shell([]))
+
+    def note(self, line: str) -> None:
+        self.diary.append(line)
+
+    def transfer(self, **changes: Any) -> TransferRequest:
+        return TransferRequest.model_validate(self._request(changes))
+
+    def deploy(self, **changes: Any) -> DeployRequest:
+        return DeployRequest.model_validate(
+            self._request({"network_map": {"default": "lan"}, **changes})
+        )
+
+    def _request(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """Ask for web01; the ledger is this stage's own, the blocks are the session's."""
+        overrides = {"sqlite_database_file": self.ledger_place, **changes.pop("overrides", {})}
+        plain = {
+            "machine": "web01",
+            "source": self.endpoint,
+            "destination": self.endpoint,
+            "options": self.options,
+        }
+        return {**plain, **changes, "overrides": overrides}
+
+    @contextmanager
+    def ledger(self) -> Iterator[Ledger]:
+        with open_ledger(self.ledger_place) as ledger:
+            yield ledger
+
+    def volumes(self) -> set[str]:
+        """Name all volumes on the host."""
+        return {
+            volume.name()
+            for pool in self.host.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE)
+            for volume in pool.listAllVolumes()
+        }
+
+    def domains(self) -> set[str]:
+        """Name all domains on the host."""
+        return {domain.name() for domain in self.host.listAllDomains()}
+
+    # The played parts
+
+    @contextmanager
+    def connect(self, access: HostAccess) -> Iterator[FakeConnection]:
+        assert access.private_key.get_secret_value() == self.key
+        try:
+            yield self.host
+        except libvirt.libvirtError as error:
+            raise translate(error, access.host) from error
+
+    @contextmanager
+    def listen(self, access: HostAccess, domain: str) -> Iterator[Console]:
+        domains.require_domain(self.host, domain)
+        yield Console()
+
+    @contextmanager
+    def open_shell(self, _to: object) -> Iterator[Shell]:
+        yield self.shell
+
+    def reachable(
+        self, _connection: object, _spec: object, prepared: Any, label: Label, *_: object
+    ) -> Worker:
+        self.note(f"worker answers {label.purpose}")
+        return Worker(
+            domain=prepared.names.domain,
+            address="198.18.5.9",
+            username="root",
+            private_key=SecretStr(self.worker_key),
+            host_key=prepared.host_key.public,
+            purpose=label.purpose,
+            run_id=label.run,
+            seconds_to_ssh=12.5,
+        )
+
+    def launch(self, _remote: object, worker: Worker, _volumes: object) -> WriterAccess:
+        self.note("start writer")
+        return WriterAccess(
+            address=worker.address,
+            port=8677,
+            ca_certificate="ca",
+            client_certificate="certificate",
+            client_key=SecretStr(self.worker_key),
+        )
+
+    def copy(self, jobs: Sequence[CopyJob], *_: object) -> list[DiskResult]:
+        blank = "blank" if all(job.blank for job in jobs) else "not blank"
+        self.note(f"stream {' '.join(job.disk_id for job in jobs)} ({blank})")
+        self.instead_of_stream()
+        return [
+            DiskResult(
+                disk_id=job.disk_id,
+                capacity=job.capacity,
+                read=job.capacity,
+                sent=MiB,
+                zeroed=0,
+                same=0,
+                verified=MiB,
+                seconds=2.0,
+            )
+            for job in jobs
+        ]
+
+    def morph(self, step: Any, *_: object) -> StepReport:
+        name = plan.name(step)
+        self.note(f"morph {name}")
+        outcome = Outcome(changed=True, summary="done")
+        return StepReport(step=name, purpose="Why.", outcome=outcome, seconds=0.1)
+
+    def prove(
+        self, _connection: object, name: str, *_: object, agent_expected: bool, **__: object
+    ) -> BootProof:
+        self.note(f"prove {name} ({'agent' if agent_expected else 'no agent'} expected)")
+        self.instead_of_proof()
+        return BootProof(
+            evidence=BootEvidence.AGENT, lines=("agent: Debian",), addresses=(), seconds=3
+        )
+
+    def answering(self, line: str, answer: object = None) -> Callable[..., Any]:
+        """Make a part that notes a line and gives an answer."""
+
+        def play(*_arguments: object, **_options: object) -> object:
+            self.note(line)
+            return answer
+
+        return play
+
+    def watched(self, real: Callable[..., Any], line: Callable[..., str]) -> Callable[..., Any]:
+        """Let the real function work, and note it first."""
+
+        def play(*arguments: Any, **options: Any) -> Any:
+            self.note(line(*arguments))
+            return real(*arguments, **options)
+
+        return play
+
+
+def set_the_stage(stage: Stage, patch: pytest.MonkeyPatch) -> None:
+    """Put the played parts and the watchers in their places."""
+    for module in CONNECTING:
+        patch.setattr(module, "connect", stage.connect)
+    for listening in (tasks.workers, tasks.machines):
+        patch.setattr(listening, "listening", stage.listen)
+    for opening in ("connect_to_worker", "connect_to_host"):
+        patch.setattr(shell, opening, stage.open_shell)
+    patch.setattr(tasks.site, "LibvirtSource", lambda _access: stage.source)
+    patch.setattr(lifecycle, "wait_until_reachable", stage.reachable)
+    patch.setattr(tasks.streams, "launch", stage.launch)
+    patch.setattr(tasks.streams, "copy_disks", stage.copy)
+    patch.setattr(tasks.morphs, "wait_for_devices", lambda *_: None)
+    patch.setattr(tasks.morphs, "inspect", stage.answering("inspect guest", GUEST))
+    patch.setattr(mount, "mount", stage.answering("mount", MountedGuest(root="/mnt")))
+    patch.setattr(mount, "unmount", stage.answering("unmount"))
+    patch.setattr(plan, "perform", stage.morph)
+    patch.setattr(boot, "prove_boot", stage.prove)
+    _watch(stage, patch)
+
+
+def _watch(stage: Stage, patch: pytest.MonkeyPatch) -> None:
+    watched: list[tuple[Any, str, Callable[..., str]]] = [
+        (storage, "create_volume", lambda _c, volume: f"create {disk_of(volume)}"),
+        (storage, "grow_volume", lambda _c, volume: f"grow {disk_of(volume)}"),
+        (storage, "clone_volume", lambda _c, volume, _to: f"clone {disk_of(volume)}"),
+        (lifecycle, "start", lambda *arguments: f"start worker {arguments[3].purpose}"),
+        (lifecycle, "discard", lambda _c, _pool, label: f"discard worker {label.purpose}"),
+        (domains, "attach_volume", lambda _c, _name, volume: f"attach {volume.disk_id}"),
+        (domains, "detach_disk", lambda *_: "detach"),
+        (domains, "define", lambda *_: "define"),
+        (domains, "start", lambda _c, name: f"start {name}"),
+        (domains, "write_label", lambda _c, _name, label: f"label {label.state}"),
+        (Ledger, "begin", lambda _l, _transfer, kind: f"begin {kind}"),
+        (Ledger, "mark_synced", lambda *_: "mark synced"),
+        (Ledger, "finish", lambda _l, _run, state, *_: f"finish {state}"),
+        (Ledger, "give_away", lambda *_: "give replica away"),
+    ]
+    for owner, name, line in watched:
+        patch.setattr(owner, name, stage.watched(getattr(owner, name), line))
+
+
+def disk_of(volume: Volume) -> str:
+    """Name the disk of a replica's volume, or the volume itself."""
+    return volume.name.rpartition("-")[2].partition(".")[0]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The names of stored blocks, and the key in one of them."""
+
+    endpoint: str
+    options: str
+    key: str
+
+
+def store_blocks(name: str, **options: str) -> Blocks:
+    """Store an endpoint and provider options under one name."""
+    key = private_key()
+    LibvirtEndpoint(
+        host="kvm1.example",
+        username="mover",
+        private_key_base64=SecretStr(base64.b64encode(key.encode()).decode()),
+        host_key="SHA256:" + base64.b64encode(bytes(32)).decode().rstrip("="),
+    ).save(name)
+    values = {
+        "default_storage_pool": "fast",
+        "migr_image_map": "linux:worker.qcow2",
+        "migr_worker_network": "lan",
+        "cpu_features": "",
+        **options,
+    }
+    ProviderOptionsBlock.model_validate(values).save(name)
+    return Blocks(endpoint=name, options=name, key=key)
+
+
+def build_stage(host: FakeConnection, folder: Path, blocks: Blocks) -> Stage:
+    """Stage a worker image, and put one machine on the source."""
+    stage = Stage(
+        host=host,
+        ledger_place=str(folder / "ledger.sqlite"),
+        endpoint=blocks.endpoint,
+        options=blocks.options,
+        key=blocks.key,
+        worker_key=private_key(),
+    )
+    image = Volume(pool="images", name="worker.qcow2", capacity=GiB, format="qcow2")
+    storage.create_volume(host, image)
+    stage.source = Source({"web01": {"sda": bytes(MiB), "sdb": bytes(2 * MiB)}}, stage=stage)
+    return stage
