@@ -148,7 +148,7 @@ def main() -> None:
     try:
         app()
     except TradewindError as error:
-        Console(stderr=True).print(str(error), style="red", markup=False)
+        Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False)
         sys.exit(2 if isinstance(error, BadInputError) else 1)
 
 

@@ -120,5 +120,5 @@ def main() -> None:
     try:
         app(prog_name="python -m lab")
     except TradewindError as error:
-        Console(stderr=True).print(str(error), style="red", markup=False)
+        Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False)
         sys.exit(1)

@@ -68,6 +68,8 @@ class Host:
     addresses: dict[str, dict[str, Any]] = field(default_factory=dict)
     with_agent: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
+    # How often a guest is looked at until it has let go of a disk.
+    looks: int = 1
     # How the next stream behaves.
     breaks_after: int | None = None
     garbles: bool = False
@@ -237,11 +239,11 @@ class FakeDomain:
         self._host.plugged.setdefault(self._real.name(), []).append(device)
 
     def detachDeviceFlags(self, device: str, flags: int) -> None:  # noqa: N802
-        """Ask the guest to let go; it does so when its disks are looked at the second time."""
+        """Ask the guest to let go; it does so when its disks have been looked at `looks` times."""
         assert flags == libvirt.VIR_DOMAIN_AFFECT_LIVE
         serial = etree.fromstring(device).findtext("serial")
         assert serial is not None
-        self._host.unplugging[serial] = 2
+        self._host.unplugging[serial] = self._host.looks
 
     def _plugged(self) -> Sequence[str]:
         for serial in list(self._host.unplugging):

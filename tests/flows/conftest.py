@@ -5,15 +5,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prefect.settings import (
-    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
-    PREFECT_LOGGING_TO_API_ENABLED,
-    temporary_settings,
-)
+from prefect import settings
+from prefect.settings import temporary_settings
 from prefect.testing.utilities import prefect_test_harness
 
 from tests.fakes.flow_stage import Blocks, Stage, build_stage, set_the_stage, store_blocks
 from tests.fakes.libvirt_fakes import open_fake
+
+# What a server does beside answering: nothing here needs it, and each writes to its one SQLite
+# file.
+IDLE = (
+    settings.PREFECT_SERVER_ANALYTICS_ENABLED,
+    settings.PREFECT_API_BLOCKS_REGISTER_ON_START,
+    settings.PREFECT_SERVER_SERVICES_CANCELLATION_CLEANUP_ENABLED,
+    settings.PREFECT_SERVER_SERVICES_EVENT_PERSISTER_ENABLED,
+    settings.PREFECT_SERVER_SERVICES_FOREMAN_ENABLED,
+    settings.PREFECT_SERVER_SERVICES_LATE_RUNS_ENABLED,
+    settings.PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_ENABLED,
+    settings.PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED,
+    settings.PREFECT_SERVER_SERVICES_TRIGGERS_ENABLED,
+)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -21,9 +32,20 @@ def prefect_server() -> Iterator[None]:
     """A server of our own with an empty database, gone at the end.
 
     Heartbeats are off: at its end every flow waits up to a second for the thread that sends them.
+    A server that finds its SQLite file locked answers 503, after which the client would wait for
+    two seconds; the file is free again after a few milliseconds.
     """
-    quiet = {PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None, PREFECT_LOGGING_TO_API_ENABLED: False}
-    with prefect_test_harness(server_startup_timeout=120), temporary_settings(quiet):
+    quiet = {
+        settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
+        settings.PREFECT_LOGGING_TO_API_ENABLED: False,
+    }
+    with (
+        temporary_settings(dict.fromkeys(IDLE, False)),
+        prefect_test_harness(server_startup_timeout=120),
+        temporary_settings(quiet),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr("prefect.client.base.clamped_poisson_interval", lambda *_: 0.05)
         yield
 
 

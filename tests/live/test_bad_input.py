@@ -34,7 +34,7 @@ def untouched(the_lab: Lab) -> Iterator[None]:
 def refused(tradewind: Tradewind, *words: str) -> str:
     ended = tradewind.run(*words)
     assert ended.status in (1, 2), ended.stderr[-2000:]
-    return ended.stderr.replace("\n", " ")
+    return " ".join(ended.stderr.split())
 
 
 @pytest.mark.usefixtures("untouched")

@@ -105,18 +105,19 @@ def test_disk_images_and_memory_that_does_not_grow(
     peaks = []
     for name, size in (("small", 32), ("large", 256)):
         hosts.make_qcow2(tmp_path / f"{name}.qcow2", data_mib=size, size="2G")
-        (tmp_path / f"{name}.raw").write_bytes(b"tradewind" * 100_000 + bytes(124_288))
+        (tmp_path / f"{name}-data.raw").write_bytes(b"tradewind" * 100_000 + bytes(148_576))
         (tmp_path / f"{name}.toml").write_text(
             f'name = "{name}"\nvcpus = 1\nmemory = 512\n'
-            f'[[disks]]\nfile = "{name}.qcow2"\n[[disks]]\nfile = "{name}.raw"\nformat = "raw"\n'
+            f'[[disks]]\nfile = "{name}.qcow2"\n[[disks]]\nfile = "{name}-data.raw"\nformat = "raw"\n'
         )
     added = tradewind.run("images", "add", "folder", str(tmp_path))
     assert added.status == 0, added.stderr[-2000:]
     for name in ("small", "large"):
         report = tradewind.transfer(name, "--images", source="folder")
-        for planned, file in zip(report.plan.create, ("qcow2", "raw"), strict=True):
+        files = (f"{name}.qcow2", f"{name}-data.raw")
+        for planned, file in zip(report.plan.create, files, strict=True):
             there = hosts.volume_file(the_lab.destination, planned.volume.name)
-            hosts.assert_same_contents(tmp_path / f"{name}.{file}", there)
+            hosts.assert_same_contents(tmp_path / file, there)
         peaks.append(report.peak_memory)
     print(f"\npeak memory: {human_size(peaks[0])} for 32 MiB, {human_size(peaks[1])} for 256 MiB")
     assert peaks[1] < peaks[0] + 48 * MiB

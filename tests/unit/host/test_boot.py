@@ -13,6 +13,7 @@ from tradewind.errors import LateError, NotFoundError
 from tradewind.host import boot, domains
 from tradewind.host.console import Console
 from tradewind.model.report import BootEvidence, BootProof
+from tradewind.waiting import wait_for
 
 ANSWERS = {
     "guest-get-osinfo": {"pretty-name": "Debian GNU/Linux 12", "kernel-release": "6.1.0-28"},
@@ -33,7 +34,7 @@ def machine(host: FakeConnection) -> str:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look every 10 ms instead of every 2 s."""
-    real = boot.wait_for
+    real = wait_for
     monkeypatch.setattr(
         boot, "wait_for", lambda look, what, timeout, every: real(look, what, timeout, every=0.01)
     )

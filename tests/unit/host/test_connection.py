@@ -93,7 +93,7 @@ class Opened:
 
 
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Opened, list[str]]]:
+def opened(monkeypatch: pytest.MonkeyPatch) -> tuple[Opened, list[str]]:
     """libvirt.open answers with our connection; the list has the URIs."""
     there, uris = Opened(), []
 
@@ -107,7 +107,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Opened, list[str]]
 
     monkeypatch.setattr(connection, "client_files", files)
     monkeypatch.setattr(libvirt, "open", answer)
-    yield there, uris
+    return there, uris
 
 
 def test_opens_over_our_own_ssh(opened: tuple[Opened, list[str]]) -> None:
@@ -154,9 +154,9 @@ def test_ssh_says_why_a_host_cannot_be_opened(
         yield
 
     monkeypatch.setattr(libvirt, "open", refuse)
-    monkeypatch.setattr(connection.shell, "connect_to_host", wrong_key)
+    monkeypatch.setattr("tradewind.remote.shell.connect_to_host", wrong_key)
     with pytest.raises(HostKeyError, match="another one"), connect(ACCESS):
         pass
-    monkeypatch.setattr(connection.shell, "connect_to_host", fine)
+    monkeypatch.setattr("tradewind.remote.shell.connect_to_host", fine)
     with pytest.raises(ConnectionFailedError, match="Cannot recv data"), connect(ACCESS):
         pass

@@ -32,7 +32,8 @@ def worker(host: FakeConnection) -> FakeDomain:
     domains.start_transient(host, PLAIN.format(name="worker"), paused=True)
     for disk in ("sda", "sdb"):
         storage.create_volume(host, replica(disk).volume)
-    return domains.require_domain(host, "worker")
+    started: FakeDomain = domains.require_domain(host, "worker")
+    return started
 
 
 def test_domain_by_name_or_uuid(host: FakeConnection, worker: FakeDomain) -> None:
@@ -60,7 +61,7 @@ def test_power_and_definition(host: FakeConnection) -> None:
 
 
 def test_definition_is_checked_against_the_schema(host: FakeConnection) -> None:
-    with pytest.raises(libvirt.libvirtError, match="(?i)XML document failed to validate"):
+    with pytest.raises(libvirt.libvirtError, match=r"(?i)XML document failed to validate"):
         domains.define(host, PLAIN.format(name="db").replace("<memory>", "<colour/><memory>"))
 
 
@@ -82,6 +83,7 @@ def test_attaching_twice_attaches_once(host: FakeConnection, worker: FakeDomain)
 
 
 def test_detaching_waits_for_the_guest(host: FakeConnection, worker: FakeDomain) -> None:
+    host.host.looks = 2
     domains.attach_volume(host, "worker", replica("sda"))
     domains.detach_disk(host, "worker", "tw-sda")
     assert host.host.unplugging == {}

@@ -63,13 +63,17 @@ def test_first_execution_creates_exact_volumes(machine: VirtualMachine) -> None:
         "ledger01-cafe0001-sda.qcow2",
         "ledger01-cafe0001-sdb.qcow2",
     ]
-    assert not (plan.grow or plan.keep or plan.delete)
+    assert not (plan.grow)
+    assert not (plan.keep)
+    assert not (plan.delete)
 
 
 def test_unchanged_machine_keeps_everything(machine: VirtualMachine) -> None:
     plan = plan_volumes(TRANSFER, machine, replicas(machine), in_images)
     assert [kept.disk_id for kept in plan.keep] == ["sda", "sdb"]
-    assert not (plan.create or plan.grow or plan.delete)
+    assert not (plan.create)
+    assert not (plan.grow)
+    assert not (plan.delete)
 
 
 def test_grown_new_and_gone_disks(machine: VirtualMachine) -> None:

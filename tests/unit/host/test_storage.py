@@ -23,7 +23,7 @@ def test_pools_are_found_or_the_others_named(host: FakeConnection) -> None:
 
 
 def test_stopped_pool_says_how_to_start_it(host: FakeConnection) -> None:
-    with pytest.raises(NotFoundError, match="“asleep” on .* is not running") as caught:
+    with pytest.raises(NotFoundError, match=r"“asleep” on .* is not running") as caught:
         storage.find_pool(host, "asleep")
     assert "virsh pool-start asleep" in caught.value.hint
 

@@ -81,7 +81,7 @@ def test_network_of_an_option(host: FakeConnection) -> None:
     with pytest.raises(NotFoundError, match="no libvirt network “lam”") as caught:
         require_network(host, "lam", "migr_worker_network")
     assert caught.value.hint == "choose one of: lan, stopped"
-    with pytest.raises(NotFoundError, match="“stopped” on .* is not running") as caught:
+    with pytest.raises(NotFoundError, match=r"“stopped” on .* is not running") as caught:
         require_network(host, "stopped", "migr_worker_network")
     assert "virsh net-start stopped" in caught.value.hint
 

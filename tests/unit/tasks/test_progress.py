@@ -43,7 +43,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Told:
     told = Told()
     monkeypatch.setattr(progress, "create_progress_artifact", told.create)
     monkeypatch.setattr(progress, "update_progress_artifact", told.update)
-    monkeypatch.setattr(progress.time, "monotonic", lambda: told.now)
+    monkeypatch.setattr("tasks.progress.time.monotonic", lambda: told.now)
     return told
 
 

@@ -38,7 +38,7 @@ def test_image_is_found_in_its_dir_pool(host: FakeConnection) -> None:
 
 def test_image_that_is_not_staged(host: FakeConnection) -> None:
     stage(host, "vg")  # not a dir pool: an overlay cannot lie there
-    with pytest.raises(NotFoundError, match="no worker image “worker.qcow2”") as caught:
+    with pytest.raises(NotFoundError, match=r"no worker image “worker.qcow2”") as caught:
         lifecycle.find_image(host, "worker.qcow2")
     assert "fast" in caught.value.message
     assert "images" in caught.value.message
@@ -121,7 +121,7 @@ def test_address_that_proves_itself_is_taken(
         asked.append((address, port, host_key))
         return address == "198.18.5.7"
 
-    monkeypatch.setattr(lifecycle.shell, "probe", probe)
+    monkeypatch.setattr("tradewind.remote.shell.probe", probe)
     worker = lifecycle.wait_until_reachable(host, spec, prepared, label, Console())
     assert (worker.address, worker.username, worker.domain) == ("198.18.5.7", "root", NAME)
     assert worker.private_key.get_secret_value() == prepared.login.private
@@ -139,7 +139,7 @@ def test_silent_worker_tells_what_its_console_said(
     stage(host)
     prepared = lifecycle.start(host, spec, facts.survey(host), label)
     with_addresses(host, "198.18.5.7")
-    monkeypatch.setattr(lifecycle.shell, "probe", lambda *_: False)
+    monkeypatch.setattr("tradewind.remote.shell.probe", lambda *_: False)
     monkeypatch.setattr(lifecycle, "BOOT_TIMEOUT", 0.1)
     console = Console()
     console.feed(b"cloud-init: no datasource\r\n")

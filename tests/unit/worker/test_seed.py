@@ -36,6 +36,7 @@ def test_label_is_what_cloud_init_looks_for(iso: bytes) -> None:
     opened = pycdlib.PyCdlib()
     opened.open_fp(io.BytesIO(iso))
     assert opened.pvd.volume_identifier.decode().strip() == "CIDATA"
+    assert opened.joliet_vd is not None
     assert opened.joliet_vd.volume_identifier.decode("utf-16-be").strip() == "CIDATA"
     opened.close()
 
@@ -61,7 +62,7 @@ def test_meta_data_names_the_instance(iso: bytes) -> None:
 
 
 def test_only_our_key_may_log_in(iso: bytes, pairs: tuple[KeyPair, KeyPair]) -> None:
-    host_key, login = pairs
+    _host_key, login = pairs
     first, _, rest = read(iso, rr_path="/user-data").partition("\n")
     assert first == "#cloud-config"
     told = json.loads(rest)
