@@ -26,7 +26,7 @@ GRUB_DEFAULT=0
 GRUB_TIMEOUT=0
 GRUB_DISTRIBUTOR=Debian
 GRUB_CMDLINE_LINUX_DEFAULT=""
-GRUB_CMDLINE_LINUX="console=tty0 console=ttyS0"
+GRUB_CMDLINE_LINUX="console=tty0 console=ttyS0 mitigations=off"
 END
 
 # The lab's mirror, and nothing outside.
