@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 UV_VERSION := 0.13.9
+# The certificates that this machine trusts, not a bundle of uv's own.
+export UV_SYSTEM_CERTS := 1
 
 .PHONY: help
 help: ## this list

@@ -300,7 +300,7 @@ def _watch(stage: Stage, patch: pytest.MonkeyPatch) -> None:
         (domains, "define", lambda *_: "define"),
         (domains, "start", lambda _c, name: f"start {name}"),
         (domains, "write_label", lambda _c, _name, label: f"label {label.state}"),
-        (Ledger, "begin", lambda _l, _transfer, kind: f"begin {kind}"),
+        (Ledger, "begin", lambda _l, _transfer, kind, *_: f"begin {kind}"),
         (Ledger, "mark_synced", lambda *_: "mark synced"),
         (Ledger, "finish", lambda _l, _run, state, *_: f"finish {state}"),
         (Ledger, "give_away", lambda *_: "give replica away"),

@@ -28,7 +28,7 @@ IDLE = (
 
 
 @pytest.fixture(scope="session", autouse=True)
-def prefect_server() -> Iterator[None]:
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A server of our own with an empty database, gone at the end.
 
     Heartbeats are off: at its end every flow waits up to a second for the thread that sends them.
@@ -38,6 +38,8 @@ def prefect_server() -> Iterator[None]:
     quiet = {
         settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
         settings.PREFECT_LOGGING_TO_API_ENABLED: False,
+        settings.PREFECT_CLIENT_MAX_RETRIES: 100,
+        settings.PREFECT_LOCAL_STORAGE_PATH: tmp_path_factory.mktemp("results"),
     }
     with (
         temporary_settings(dict.fromkeys(IDLE, False)),
