@@ -108,7 +108,8 @@ def test_disk_images_and_memory_that_does_not_grow(
         (tmp_path / f"{name}-data.raw").write_bytes(b"tradewind" * 100_000 + bytes(148_576))
         (tmp_path / f"{name}.toml").write_text(
             f'name = "{name}"\nvcpus = 1\nmemory = 512\n'
-            f'[[disks]]\nfile = "{name}.qcow2"\n[[disks]]\nfile = "{name}-data.raw"\nformat = "raw"\n'
+            f'[[disks]]\nfile = "{name}.qcow2"\n'
+            f'[[disks]]\nfile = "{name}-data.raw"\nformat = "raw"\n'
         )
     added = tradewind.run("images", "add", "folder", str(tmp_path))
     assert added.status == 0, added.stderr[-2000:]
