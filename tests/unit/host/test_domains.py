@@ -40,8 +40,8 @@ def test_domain_by_name_or_uuid(host: FakeConnection, worker: FakeDomain) -> Non
     found = domains.find_domain(host, worker.UUIDString())
     assert found is not None
     assert found.name() == "worker"
-    with pytest.raises(NotFoundError, match="no machine “wroker”") as caught:
-        domains.require_domain(host, "wroker")
+    with pytest.raises(NotFoundError, match="no machine “missing”") as caught:
+        domains.require_domain(host, "missing")
     assert caught.value.hint == "there are: worker"
 
 
