@@ -169,7 +169,7 @@ def test_unproven_boot_tells_what_the_console_said(host: FakeConnection, machine
     with pytest.raises(LateError, match="machine web01 proves that it booted") as caught:
         prove(host, console)
     assert "Dropping to a shell" in caught.value.message
-    assert "replica is untouched" in caught.value.hint
+    assert "vm_console_log_dir" in caught.value.hint
 
 
 def test_unknown_machine(host: FakeConnection) -> None:

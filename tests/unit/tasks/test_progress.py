@@ -82,7 +82,7 @@ def test_upload_is_told_like_a_disk(told: Told) -> None:
     told.now += 4
     listen(100 * MiB, 200 * MiB)
     assert list(told.created.values()) == [("disk-worker-qcow2-worker-qcow2", 25.0)]
-    assert told.updated[0][2].endswith("16.7 MiB/s, 6.0 s left")
+    assert told.updated[0][2].endswith("16.7 MiB/s, 100.0 MiB sent, 6.0 s left")
 
 
 @pytest.mark.parametrize(
