@@ -11,7 +11,7 @@ from rich.table import Table
 
 import images
 from images import cache, recipe
-from images.build import current_digest
+from images.builder import current_digest
 from images.commands import say
 from images.trial import try_image
 from tradewind.errors import TradewindError

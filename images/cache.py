@@ -63,7 +63,7 @@ def versions(name: str) -> Iterator[BuiltImage]:
     """Go through every version of an image that is in the cache."""
     for record in sorted(home().glob(f"images/{name}-*/{_RECORD}")):
         image = find(name, record.parent.name.removeprefix(f"{name}-"))
-        if image:
+        if image and image.name == name:  # "guest-*" finds "guest-two-..." as well
             yield image
 
 

@@ -12,7 +12,8 @@ from pydantic import Field
 from tradewind.errors import NotFoundError
 from tradewind.model.record import Record
 
-RECIPES: Final = Path(__file__).parent / "recipes"
+HERE: Final = Path(__file__).parent
+RECIPES: Final = HERE / "recipes"
 BUILDER: Final = ("apt.py", "disk.py", "keys.py", "recipe.py", "rootfs.py", "tree.py")
 """The modules that shape an image; a change in one of them makes every image anew."""
 
@@ -99,8 +100,9 @@ def digest(recipe: Recipe, *baked_in: str) -> str:
     """
     sums = hashlib.sha256()
     for path in _inputs(recipe):
-        sums.update(f"{path.name} {_mode(path)} {len(_content(path))}\n".encode())
-        sums.update(_content(path))
+        content = _content(path)
+        sums.update(f"{path.relative_to(HERE)} {_mode(path)} {len(content)}\n".encode())
+        sums.update(content)
     for text in baked_in:
         sums.update(text.encode())
     return sums.hexdigest()[:12]
@@ -108,7 +110,7 @@ def digest(recipe: Recipe, *baked_in: str) -> str:
 
 def _inputs(recipe: Recipe) -> list[Path]:
     own = [path for path in recipe.folder.rglob("*") if path.is_symlink() or path.is_file()]
-    return sorted(own) + [Path(__file__).parent / name for name in BUILDER]
+    return sorted(own) + [HERE / name for name in BUILDER]
 
 
 def _mode(path: Path) -> str:

@@ -25,7 +25,7 @@ def finish(recipe: Recipe, root: Path) -> None:
     (root / "etc/hostname").write_text(f"{recipe.hostname}\n")
     (root / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {recipe.hostname}\n")
     # mmdebstrap leaves the one of the machine that builds.
-    (root / "etc/resolv.conf").write_text("")
+    _write(root / "etc/resolv.conf", "", 0o644)
     # Empty, not absent: systemd makes a new one on the first boot without calling it that.
     (root / "etc/machine-id").write_text("")
     (root / "etc/fstab").write_text(fstab(recipe))

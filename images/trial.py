@@ -3,7 +3,7 @@
 
 from images import boot, recipe
 from images.boot import Guest
-from images.build import build
+from images.builder import build
 from images.commands import say
 from images.recipe import Hardware
 from tradewind.errors import LateError

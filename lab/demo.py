@@ -7,9 +7,10 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 import images
-from lab import demo_machine, lifecycle, site
+from lab import demo_machine, lifecycle, namespaces, site
 from lab.errors import LabError
 from lab.records import Lab
+from lab.resources import virsh
 from tradewind.remote import shell
 from tradewind.units import human_duration
 from tradewind.waiting import wait_for
@@ -26,6 +27,7 @@ def run(console: Console) -> None:
     images.build(demo_machine.RECIPE)
     images.build_mirror()
     lab = lifecycle.up()
+    refuse_a_second_run(lab)
     url = site.connect_prefect()
     site.store_blocks(lab)
     _say(console, f"     Prefect's UI: {url}")
@@ -55,6 +57,16 @@ def run(console: Console) -> None:
         _say(console, f"     ✓ {line}")
     _say(console, f"done after {human_duration(time.monotonic() - begun)}")
     look_around(console, url, address)
+
+
+def refuse_a_second_run(lab: Lab) -> None:
+    """Raise when the destination has the machine already: the demo tells its story once."""
+    there = virsh(namespaces.plan_of(lab.destination), "list", "--all", "--name")
+    if demo_machine.NAME in there:
+        raise LabError(
+            "the demo has been run on this lab already",
+            "look around (python -m lab status), or start anew: make demo-down, then make demo",
+        )
 
 
 def start_source(lab: Lab) -> None:

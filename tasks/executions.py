@@ -49,10 +49,11 @@ def execution(site: Site, request: TransferRequest, machine: VirtualMachine) -> 
 def mark_written(
     site: Site, run: Run, machine: VirtualMachine, volumes: Sequence[ReplicaVolume]
 ) -> None:
-    """Write down, before the first byte is sent, that the volumes are blank no more."""
+    """Write down, before the first byte is sent, that the replica is neither blank nor in sync."""
     written = [volume.model_copy(update={"blank": False}) for volume in volumes]
     with open_ledger(site.options.sqlite_database_file) as ledger:
         ledger.plan_volumes(run.transfer, written)
+        ledger.mark_changed(run.transfer)
 
 
 @step("record-replica-{report.machine}")

@@ -37,6 +37,7 @@ def _create(site: Site, run: Run, planned: PlannedVolume) -> None:
     """Make an empty volume, exactly as large as its disk; the ledger knows of it before."""
     with open_ledger(site.options.sqlite_database_file) as ledger:
         ledger.plan_volumes(run.transfer, [reconcile.new_replica(run.transfer, planned)])
+        ledger.mark_changed(run.transfer)
     with connect(site.destination) as connection:
         storage.create_volume(connection, planned.volume)
 

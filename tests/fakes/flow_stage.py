@@ -16,6 +16,7 @@ import libvirt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from prefect.context import TaskRunContext
 from pydantic import SecretStr
 
 import tasks.deployments
@@ -126,6 +127,8 @@ class Stage:
     key: str
     worker_key: str
     diary: list[str] = field(default_factory=list)
+    # The task runs that opened a connection, by the names that the UI shows.
+    task_runs: list[str] = field(default_factory=list)
     source: Source = field(default_factory=lambda: Source({}))
     # What happens instead of the stream, and of the proof of the boot.
     instead_of_stream: Callable[[], None] = lambda: None
@@ -176,6 +179,7 @@ class Stage:
     @contextmanager
     def connect(self, access: HostAccess) -> Iterator[FakeConnection]:
         assert access.private_key.get_secret_value() == self.key
+        self.note_task_run()
         try:
             yield self.host
         except libvirt.libvirtError as error:
@@ -188,7 +192,13 @@ class Stage:
 
     @contextmanager
     def open_shell(self, _to: object) -> Iterator[Shell]:
+        self.note_task_run()
         yield self.shell
+
+    def note_task_run(self) -> None:
+        context = TaskRunContext.get()
+        assert context is not None, "a door was opened outside of a step"
+        self.task_runs.append(context.task_run.name)
 
     def reachable(
         self, _connection: object, _spec: object, prepared: Any, label: Label, *_: object
@@ -303,6 +313,7 @@ def _watch(stage: Stage, patch: pytest.MonkeyPatch) -> None:
         (Ledger, "begin", lambda _l, _transfer, kind, *_: f"begin {kind}"),
         (Ledger, "mark_synced", lambda *_: "mark synced"),
         (Ledger, "finish", lambda _l, _run, state, *_: f"finish {state}"),
+        (Ledger, "mark_changed", lambda *_: "replica changes"),
         (Ledger, "give_away", lambda *_: "give replica away"),
     ]
     for owner, name, line in watched:

@@ -30,7 +30,9 @@ WORKER_IMAGE = {"worker.qcow2"}
 IN_ORDER = [
     "begin execution",
     # 1. volume sync
+    "replica changes",
     "create sda",
+    "replica changes",
     "create sdb",
     # 2. worker boot; what an attempt before it left is removed first
     "discard worker transfer",
@@ -43,6 +45,7 @@ IN_ORDER = [
     # 4. stream
     "start writer",
     "freeze web01",
+    "replica changes",
     "stream sda sdb (blank)",
     "thaw",
     # 5. detach, delete the worker, and only then record
@@ -170,6 +173,31 @@ def test_sigterm_in_the_stream_ends_the_worker(stage: Stage, survived: list[int]
     assert time.monotonic() - asked[0] < 10
     assert_given_up(stage)
     assert survived == [signal.SIGTERM]
+
+
+def test_half_written_replica_is_not_in_sync(stage: Stage) -> None:
+    transfer(stage.transfer())
+    assert is_synced(stage)
+    stage.instead_of_stream = fail
+    with pytest.raises(WriterError):
+        transfer(stage.transfer())
+    assert not is_synced(stage)
+
+
+def test_replica_that_lacks_a_new_disk_is_not_in_sync(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transfer(stage.transfer())
+    stage.source.contents["web01"]["sdc"] = bytes(MiB)
+    boot_fails(stage, monkeypatch)
+    with pytest.raises(WriterError):
+        transfer(stage.transfer())
+    assert not is_synced(stage)
+
+
+def is_synced(stage: Stage) -> bool:
+    with stage.ledger() as ledger:
+        return ledger.find_transfer(stage.endpoint, stage.endpoint, "web01").synced is not None
 
 
 def boot_fails(stage: Stage, patch: pytest.MonkeyPatch) -> None:

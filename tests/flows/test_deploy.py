@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One deployment, step by step, and how it is undone."""
+
+import os
+import signal
+import time
+from typing import Any
+
+import pytest
+from prefect.exceptions import TerminationSignal
+
+from flows.deploy import deploy
+from flows.transfer import transfer
+from tests.fakes.flow_stage import NIC, Stage
+from tradewind.errors import BadInputError, LateError, MorphingError, NotFoundError, OptionError
+from tradewind.host import domains
+from tradewind.model.label import LabelState, Purpose
+from tradewind.model.ledger import Life
+from tradewind.morphing import plan
+
+IN_ORDER = [
+    "begin deployment",
+    # 1. clone
+    "clone sda",
+    "clone sdb",
+    # 2. worker boot and hot-attach
+    "discard worker morphing",
+    "start worker morphing",
+    "create seed",
+    "worker answers morphing",
+    "attach sda",
+    "attach sdb",
+    # 3. morph
+    "inspect guest",
+    "mount",
+    "morph …",
+    "unmount",
+    # 4. detach, delete the worker
+    "detach",
+    "detach",
+    "discard worker morphing",
+    # 5. domain create, boot proof
+    "define",
+    "start web01",
+    "prove web01 (agent expected)",
+    "label finished",
+    "finish completed",
+]
+
+
+@pytest.fixture
+def replica(stage: Stage) -> set[str]:
+    """A replica of web01; the names of its volumes and of the worker image."""
+    transfer(stage.transfer())
+    stage.diary.clear()
+    return stage.volumes()
+
+
+def without_names_of_morphs(diary: list[str]) -> list[str]:
+    """Write any number of morphing steps in a row as one line."""
+    lines = ["morph …" if line.startswith("morph ") else line for line in diary]
+    return [line for i, line in enumerate(lines) if line != "morph …" or lines[i - 1] != line]
+
+
+def is_synced(stage: Stage) -> bool:
+    with stage.ledger() as ledger:
+        return ledger.find_transfer(stage.endpoint, stage.endpoint, "web01").synced is not None
+
+
+def test_steps_come_in_order(stage: Stage, replica: set[str]) -> None:
+    report = deploy(stage.deploy())
+    assert without_names_of_morphs(stage.diary) == IN_ORDER
+    morphs = [line.removeprefix("morph ") for line in stage.diary if line.startswith("morph ")]
+    assert morphs == [plan.name(step) for step in plan.STEPS if plan.name(step) in morphs]
+    assert "qemu-guest-agent" in morphs
+    assert [step.step for step in report.steps] == morphs
+    assert stage.domains() == {"web01"}
+    domain = domains.require_domain(stage.host, "web01")
+    label = domains.read_label(domain)
+    assert label is not None
+    assert (label.state, label.purpose) == (LabelState.FINISHED, Purpose.MACHINE)
+    assert label.run == report.deployment
+    clones = stage.volumes() - replica
+    assert clones == {
+        f"tradewind-{report.deployment}-web01-{disk}.qcow2" for disk in ("sda", "sdb")
+    }
+    xml = domain.XMLDesc()
+    places = [xml.index(f"/pools/fast/{clone}") for clone in sorted(clones)]
+    assert places == sorted(places)  # in the order of the source's disks
+    assert NIC.mac in xml
+    assert "network='lan'" in xml or 'network="lan"' in xml
+    assert stage.volumes() >= replica
+    assert is_synced(stage)
+
+
+def test_deployment_can_be_repeated(stage: Stage, replica: set[str]) -> None:
+    deploy(stage.deploy(skip_os_morphing=True))
+    with pytest.raises(BadInputError, match="a machine “web01” on vm already"):
+        deploy(stage.deploy())
+    deploy(stage.deploy(skip_os_morphing=True, name="web01-again"))
+    assert stage.domains() == {"web01", "web01-again"}
+
+
+def unproven() -> None:
+    raise LateError("machine web01 proves that it booted: not within 600 s")
+
+
+def be_stopped() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(20)
+
+
+def assert_undone(stage: Stage, replica: set[str]) -> None:
+    assert stage.diary[-1] == "finish failed"
+    assert "label finished" not in stage.diary
+    assert stage.domains() == set()
+    assert stage.volumes() == replica
+    assert is_synced(stage)
+
+
+def test_unproven_boot_undoes_the_deployment(stage: Stage, replica: set[str]) -> None:
+    stage.instead_of_proof = unproven
+    with pytest.raises(LateError, match="proves that it booted"):
+        deploy(stage.deploy())
+    assert_undone(stage, replica)
+    stage.instead_of_proof = lambda: None
+    deploy(stage.deploy(skip_os_morphing=True))  # the replica is as good as before
+    assert stage.domains() == {"web01"}
+
+
+def test_sigterm_undoes_the_deployment(stage: Stage, replica: set[str]) -> None:
+    stage.instead_of_proof = be_stopped
+    received: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: received.append(number))
+    try:
+        with pytest.raises(TerminationSignal):
+            deploy(stage.deploy(skip_os_morphing=True))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert received == [signal.SIGTERM]
+    assert_undone(stage, replica)
+
+
+def test_failed_morphing_ends_worker_and_clones(
+    stage: Stage, replica: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> Any:
+        raise MorphingError("the initramfs could not be rebuilt")
+
+    monkeypatch.setattr(plan, "perform", refuse)
+    with pytest.raises(MorphingError, match="initramfs"):
+        deploy(stage.deploy())
+    assert stage.diary[-2:] == ["discard worker morphing", "finish failed"]
+    assert "define" not in stage.diary
+    assert_undone(stage, replica)
+
+
+def test_replica_itself_becomes_the_machine(stage: Stage, replica: set[str]) -> None:
+    report = deploy(stage.deploy(clone_disks=False, skip_os_morphing=True))
+    assert not report.cloned
+    assert stage.volumes() == replica
+    assert not any(line.startswith("clone") for line in stage.diary)
+    assert stage.diary[:2] == ["begin deployment", "replica changes"]
+    assert stage.diary[-2:] == ["give replica away", "finish completed"]
+    assert not is_synced(stage)
+    with stage.ledger() as ledger:
+        known = ledger.find_transfer(stage.endpoint, stage.endpoint, "web01")
+        assert ledger.volumes(known.id) == []
+        assert ledger.life_of(report.deployment) is Life.FINISHED
+
+
+def test_replica_that_was_booted_wants_a_transfer_first(stage: Stage, replica: set[str]) -> None:
+    stage.instead_of_proof = unproven
+    with pytest.raises(LateError):
+        deploy(stage.deploy(clone_disks=False, skip_os_morphing=True))
+    assert stage.domains() == set()
+    assert stage.volumes() == replica
+    assert "give replica away" not in stage.diary
+    with pytest.raises(NotFoundError, match="never completed"):
+        deploy(stage.deploy())
+    transfer(stage.transfer())
+    assert stage.volumes() == replica
+    assert is_synced(stage)
+
+
+@pytest.mark.parametrize(
+    ("changes", "started"),
+    [
+        ({"start": False}, []),
+        ({"prove_boot": False}, ["start web01"]),
+        ({}, ["start web01", "prove web01 (no agent expected)"]),
+    ],
+)
+def test_started_and_watched_as_asked(
+    stage: Stage, replica: set[str], changes: dict[str, Any], started: list[str]
+) -> None:
+    report = deploy(stage.deploy(skip_os_morphing=True, **changes))
+    assert not any("worker" in line for line in stage.diary)
+    after = stage.diary[stage.diary.index("define") + 1 : stage.diary.index("label finished")]
+    assert after == started
+    assert domains.require_domain(stage.host, "web01").isActive() == bool(started)
+    assert (report.proof is None) == (len(started) < 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "said"),
+    [
+        ({"machine": "web02"}, NotFoundError, "no replica of “web02”"),
+        ({"network_map": {}}, OptionError, "NIC 52:54:00:1a:2b:3c: its network “office”"),
+        ({"overrides": {"cpu_features": "warp"}}, OptionError, "option cpu_features"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_made(
+    stage: Stage,
+    replica: set[str],
+    changes: dict[str, Any],
+    kind: type[BadInputError],
+    said: str,
+) -> None:
+    with pytest.raises(kind, match=said):
+        deploy(stage.deploy(**changes))
+    assert stage.diary == []
+    assert stage.volumes() == replica
+
+
+def test_unfinished_replica_is_not_deployed(stage: Stage) -> None:
+    def fail() -> None:
+        raise MorphingError("the stream ended")
+
+    stage.instead_of_stream = fail
+    with pytest.raises(MorphingError):
+        transfer(stage.transfer())
+    with pytest.raises(NotFoundError, match="was never completed"):
+        deploy(stage.deploy())
