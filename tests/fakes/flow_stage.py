@@ -5,7 +5,6 @@ Libvirt is its own test driver (tests/fakes/libvirt_fakes.py). Played are only: 
 boot, the stream, the guest's inspection and adaption, and the boot of the machine.
 """
 
-import base64
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,53 +12,31 @@ from pathlib import Path
 from typing import Any
 
 import libvirt
-import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from prefect.context import TaskRunContext
 from pydantic import SecretStr
 
-import tasks.deployments
-import tasks.images
-import tasks.leftovers
-import tasks.machines
-import tasks.morphs
-import tasks.site
-import tasks.streams
-import tasks.volumes
-import tasks.workers
-from blocks import LibvirtEndpoint, ProviderOptionsBlock
 from tests.fakes.libvirt_fakes import FakeConnection
 from tests.fakes.memory import MemorySource
-from tradewind.host import boot, domains, storage
+from tests.fakes.stage_blocks import Blocks, private_key
+from tradewind.host import domains, reconcile, storage
 from tradewind.host.connection import translate
 from tradewind.host.console import Console
 from tradewind.ledger import Ledger, open_ledger
-from tradewind.model.guest import Family, GuestOS, MountedGuest, Outcome, StepReport
+from tradewind.model.guest import Family, GuestOS, Outcome, StepReport
 from tradewind.model.host import HostAccess
 from tradewind.model.label import Label
+from tradewind.model.ledger import RunKind, RunState
 from tradewind.model.machine import Nic, VirtualMachine
 from tradewind.model.progress import DiskResult
 from tradewind.model.report import BootEvidence, BootProof
 from tradewind.model.requests import DeployRequest, TransferRequest
 from tradewind.model.storage import Volume
 from tradewind.model.worker import Worker, WriterAccess
-from tradewind.morphing import mount, plan
+from tradewind.morphing import plan
 from tradewind.ports import Completed, Snapshot
-from tradewind.remote import shell
 from tradewind.streaming.copy import CopyJob
 from tradewind.units import GiB, MiB
-from tradewind.worker import lifecycle
 
-CONNECTING = (
-    tasks.deployments,
-    tasks.images,
-    tasks.leftovers,
-    tasks.machines,
-    tasks.site,
-    tasks.volumes,
-    tasks.workers,
-)
 GUEST = GuestOS(
     family=Family.DEBIAN,
     id="debian",
@@ -69,12 +46,6 @@ GUEST = GuestOS(
     kernels=("6.1.0-28-amd64",),
 )
 NIC = Nic(mac="52:54:00:1a:2b:3c", network="office")
-
-
-def private_key() -> str:
-    """Make a private key as OpenSSH writes it."""
-    key = Ed25519PrivateKey.generate()
-    return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
 
 
 class Shell:
@@ -161,6 +132,21 @@ class Stage:
     def ledger(self) -> Iterator[Ledger]:
         with open_ledger(self.ledger_place) as ledger:
             yield ledger
+
+    def make_replica(self) -> None:
+        """Leave what a transfer of web01 leaves."""
+        machine = self.source.inspect("web01")
+        with self.ledger() as ledger:
+            known = ledger.note_transfer(self.endpoint, self.endpoint, machine)
+            run = ledger.begin(known, RunKind.EXECUTION)
+            plan = reconcile.plan_volumes(known.id, machine, [], lambda _disk: ("fast", "qcow2"))
+            for new in plan.create:
+                written = reconcile.new_replica(known.id, new).model_copy(update={"blank": False})
+                ledger.plan_volumes(known.id, [written])
+                storage.create_volume(self.host, new.volume)
+            ledger.mark_synced(run)
+            ledger.finish(run, RunState.COMPLETED)
+        self.diary.clear()
 
     def volumes(self) -> set[str]:
         """Name all volumes on the host."""
@@ -275,83 +261,6 @@ class Stage:
             return real(*arguments, **options)
 
         return play
-
-
-def set_the_stage(stage: Stage, patch: pytest.MonkeyPatch) -> None:
-    """Put the played parts and the watchers in their places."""
-    for module in CONNECTING:
-        patch.setattr(module, "connect", stage.connect)
-    for listening in (tasks.workers, tasks.machines):
-        patch.setattr(listening, "listening", stage.listen)
-    for opening in ("connect_to_worker", "connect_to_host"):
-        patch.setattr(shell, opening, stage.open_shell)
-    patch.setattr(tasks.site, "LibvirtSource", lambda _access: stage.source)
-    patch.setattr(lifecycle, "wait_until_reachable", stage.reachable)
-    patch.setattr(tasks.streams, "launch", stage.launch)
-    patch.setattr(tasks.streams, "copy_disks", stage.copy)
-    patch.setattr(tasks.morphs, "wait_for_devices", lambda *_: None)
-    patch.setattr(tasks.morphs, "inspect", stage.answering("inspect guest", GUEST))
-    patch.setattr(mount, "mount", stage.answering("mount", MountedGuest(root="/mnt")))
-    patch.setattr(mount, "unmount", stage.answering("unmount"))
-    patch.setattr(plan, "perform", stage.morph)
-    patch.setattr(boot, "prove_boot", stage.prove)
-    _watch(stage, patch)
-
-
-def _watch(stage: Stage, patch: pytest.MonkeyPatch) -> None:
-    watched: list[tuple[Any, str, Callable[..., str]]] = [
-        (storage, "create_volume", lambda _c, volume: f"create {disk_of(volume)}"),
-        (storage, "grow_volume", lambda _c, volume: f"grow {disk_of(volume)}"),
-        (storage, "clone_volume", lambda _c, volume, _to: f"clone {disk_of(volume)}"),
-        (lifecycle, "start", lambda *arguments: f"start worker {arguments[3].purpose}"),
-        (lifecycle, "discard", lambda _c, _pool, label: f"discard worker {label.purpose}"),
-        (domains, "attach_volume", lambda _c, _name, volume: f"attach {volume.disk_id}"),
-        (domains, "detach_disk", lambda *_: "detach"),
-        (domains, "define", lambda *_: "define"),
-        (domains, "start", lambda _c, name: f"start {name}"),
-        (domains, "write_label", lambda _c, _name, label: f"label {label.state}"),
-        (Ledger, "begin", lambda _l, _transfer, kind, *_: f"begin {kind}"),
-        (Ledger, "mark_synced", lambda *_: "mark synced"),
-        (Ledger, "finish", lambda _l, _run, state, *_: f"finish {state}"),
-        (Ledger, "mark_changed", lambda *_: "replica changes"),
-        (Ledger, "give_away", lambda *_: "give replica away"),
-    ]
-    for owner, name, line in watched:
-        patch.setattr(owner, name, stage.watched(getattr(owner, name), line))
-
-
-def disk_of(volume: Volume) -> str:
-    """Name the disk of a replica's volume, or the volume itself."""
-    return volume.name.rpartition("-")[2].partition(".")[0]
-
-
-@dataclass(frozen=True)
-class Blocks:
-    """The names of stored blocks, and the key in one of them."""
-
-    endpoint: str
-    options: str
-    key: str
-
-
-def store_blocks(name: str, **options: str) -> Blocks:
-    """Store an endpoint and provider options under one name."""
-    key = private_key()
-    LibvirtEndpoint(
-        host="kvm1.example",
-        username="mover",
-        private_key_base64=SecretStr(base64.b64encode(key.encode()).decode()),
-        host_key="SHA256:" + base64.b64encode(bytes(32)).decode().rstrip("="),
-    ).save(name)
-    values = {
-        "default_storage_pool": "fast",
-        "migr_image_map": "linux:worker.qcow2",
-        "migr_worker_network": "lan",
-        "cpu_features": "",
-        **options,
-    }
-    ProviderOptionsBlock.model_validate(values).save(name)
-    return Blocks(endpoint=name, options=name, key=key)
 
 
 def build_stage(host: FakeConnection, folder: Path, blocks: Blocks) -> Stage:

@@ -51,8 +51,7 @@ IN_ORDER = [
 @pytest.fixture
 def replica(stage: Stage) -> set[str]:
     """A replica of web01; the names of its volumes and of the worker image."""
-    transfer(stage.transfer())
-    stage.diary.clear()
+    stage.make_replica()
     return stage.volumes()
 
 

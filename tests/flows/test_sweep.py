@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import pytest
 
 from flows.sweep import sweep
-from tests.fakes.flow_stage import Blocks, Stage, store_blocks
+from tests.fakes.flow_stage import Stage
 from tests.fakes.libvirt_fakes import FakeConnection
+from tests.fakes.stage_blocks import Blocks, store_blocks
 from tradewind.domainxml.backup import BackupDisk
 from tradewind.errors import NotFoundError
 from tradewind.host import backup, domains, storage

@@ -45,6 +45,7 @@ def private_key_from_file(path: Path, field: str) -> SecretStr:
 def _checked(content: bytes, field: str) -> SecretStr:
     load = load_ssh_private_key if b"OPENSSH PRIVATE KEY" in content else load_pem_private_key
     try:
+        text = content.decode()  # here: the error of a failing decode contains the key
         load(content, password=None)
     except TypeError:
         raise KeyMaterialError(f"{field} is locked by a passphrase", _MAKE) from None
@@ -58,4 +59,4 @@ def _checked(content: bytes, field: str) -> SecretStr:
             f"{field} is not a private key",
             "a private key begins with -----BEGIN … PRIVATE KEY-----; a public one does not do",
         ) from None
-    return SecretStr(content.decode())
+    return SecretStr(text)

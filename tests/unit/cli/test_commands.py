@@ -11,6 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+import blocks.loading
 import cli.main
 import cli.setup
 import flows.deploy
@@ -202,6 +203,13 @@ def saved(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     for kind in (LibvirtEndpoint, ProviderOptionsBlock, DiskImageFolder):
         monkeypatch.setattr(kind, "save", save)
+
+    def load(_kind: type[Any], name: str) -> Any:
+        if name not in kept:
+            raise NotFoundError(f"no block is called “{name}”")
+        return kept[name]
+
+    monkeypatch.setattr(blocks.loading, "load_block", load)
     return kept
 
 
@@ -240,6 +248,14 @@ def test_options_are_stored(run: RunMain, saved: dict[str, Any]) -> None:
     assert options.migr_image_map == {"linux": "a.qcow2", "windows": "b.qcow2"}
     assert options.cpu_features == ("x2apic",)
     assert options.migr_worker_vcpus == 2
+
+
+def test_options_that_are_not_named_stay_as_they_were(run: RunMain, saved: dict[str, Any]) -> None:
+    assert run("options", "set", "migr_worker_vcpus=4", "migr_image_map=linux:a.qcow2") == 0
+    assert run("options", "set", "migr_worker_memory=2048") == 0
+    options = saved["default"].options()
+    assert (options.migr_worker_vcpus, options.migr_worker_memory) == (4, 2048)
+    assert options.migr_image_map == {"linux": "a.qcow2"}
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_silent_worker_tells_what_its_console_said(
     prepared = lifecycle.start(host, spec, facts.survey(host), label)
     with_addresses(host, "198.18.5.7")
     monkeypatch.setattr("tradewind.remote.shell.probe", lambda *_: False)
-    monkeypatch.setattr(lifecycle, "BOOT_TIMEOUT", 0.1)
+    monkeypatch.setattr(lifecycle, "BOOT_TIMEOUT", 0)
     console = Console()
     console.feed(b"cloud-init: no datasource\r\n")
     with pytest.raises(LateError, match="the worker answers over SSH") as caught:
