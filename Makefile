@@ -47,7 +47,7 @@ venv: .venv/.stamp ## the Python environment, exactly as locked
 .venv/.stamp: requirements.lock pyproject.toml
 	@test -x .uv/bin/uv || (python3 -m venv .uv && .uv/bin/pip install -q uv==$(UV_VERSION))
 	.uv/bin/uv venv -q --clear --python 3.11 .venv
-	.uv/bin/uv pip sync -q --require-hashes requirements.lock
+	.uv/bin/uv pip sync -q --compile-bytecode --require-hashes requirements.lock
 	.uv/bin/uv pip install -q --no-deps -e .
 	@touch $@
 

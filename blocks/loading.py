@@ -7,16 +7,28 @@ from typing import TypeVar
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
+from pydantic import ValidationError
 
-from tradewind.errors import NotFoundError
+from tradewind.errors import NotFoundError, OptionError
+from tradewind.model.record import faults
 
 B = TypeVar("B", bound=Block)
 
 
 def load_block(kind: type[B], name: str) -> B:
-    """Load a block document; NotFoundError names the blocks of its kind."""
+    """Load a block document; NotFoundError names the blocks of its kind.
+
+    OptionError: what is stored does not fit this version any more.
+    """
     try:
         loaded = kind.load(name)
+    except RuntimeError as error:
+        if not isinstance(error.__cause__, ValidationError):
+            raise
+        raise OptionError(
+            f"{kind.get_block_type_slug()} block “{name}” is not valid: {faults(error.__cause__)}",
+            "store it again, in Prefect's UI under Blocks or with `tradewind`",
+        ) from None
     except ValueError:
         there = ", ".join(_names(kind)) or "none"
         raise NotFoundError(

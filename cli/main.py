@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.markdown import Markdown
 
 from cli import setup
 from tradewind.errors import BadInputError, NotFoundError, TradewindError
-from tradewind.model.record import Record
+from tradewind.model.record import Record, faults
 
 app = typer.Typer(
     help="Move virtual machines onto Linux KVM hosts. Transfers, deployments and sweeps are "
@@ -148,8 +149,15 @@ def main() -> None:
     try:
         app()
     except TradewindError as error:
-        Console(stderr=True, soft_wrap=True).print(str(error), style="red", markup=False)
+        _complain("\n".join((str(error), *getattr(error, "__notes__", ()))))
         sys.exit(2 if isinstance(error, BadInputError) else 1)
+    except ValidationError as error:
+        _complain(faults(error))
+        sys.exit(2)
+
+
+def _complain(sentence: str) -> None:
+    Console(stderr=True, soft_wrap=True).print(sentence, style="red", markup=False)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,9 @@ def sweep(
     """
     chosen = load_options(options)
     reports = []
-    for endpoint in endpoints:
-        host = load_endpoint(endpoint, chosen.ssh_key_path)
+    # All of them first: a name with a typo is refused before anything is removed anywhere.
+    hosts = {name: load_endpoint(name, chosen.ssh_key_path) for name in endpoints}
+    for endpoint, host in hosts.items():
         found = find_leftovers(endpoint, host)
         report = judge(endpoint, found, chosen.sqlite_database_file)
         remove_all(host, () if dry_run else report.dead)

@@ -11,6 +11,7 @@ from tradewind.domainxml.final import final_domain, shortfalls
 from tradewind.host import design, domains, leftovers, reconcile
 from tradewind.host.connection import connect
 from tradewind.ledger import open_ledger
+from tradewind.lending import given_back
 from tradewind.model.deploy import FinalDomain
 from tradewind.model.host import HostAccess
 from tradewind.model.label import LabelState, Purpose
@@ -66,14 +67,10 @@ def _give_up(site: Site, run: Run) -> None:
 def deployment(site: Site, transfer: Transfer) -> Iterator[Run]:
     """Lend a run that is undone unless it ends well; `record_deployment` is what ends it."""
     run = _begin(site, transfer)
-    try:
+    # A host that is out of reach must not keep the transfer claimed: each is tried for itself.
+    undo = (lambda: _undo(site.destination, run), lambda: _give_up(site, run))
+    with given_back(*undo, only_on_error=True):
         yield run
-    except BaseException:
-        try:
-            _undo(site.destination, run)
-        finally:  # a host that is out of reach must not keep the transfer claimed
-            _give_up(site, run)
-        raise
 
 
 @step("design-{transfer.machine.name}")
@@ -136,6 +133,7 @@ def deploy_report(
         domain=final.name,
         destination=request.destination,
         cloned=request.clone_disks,
+        started=request.start,
         guest=morphed.guest,
         steps=morphed.steps,
         proof=proof,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from tasks.site import Site
 from tasks.step import step
 from tradewind.ledger import open_ledger
+from tradewind.lending import given_back
 from tradewind.model.ledger import RunKind, RunState
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.report import Streamed, TransferReport
@@ -38,11 +39,8 @@ def _give_up(site: Site, run: Run) -> None:
 def execution(site: Site, request: TransferRequest, machine: VirtualMachine) -> Iterator[Run]:
     """Lend the right to work on the transfer; `record_replica` is what ends it well."""
     run = _begin(site, request, machine)
-    try:
+    with given_back(lambda: _give_up(site, run), only_on_error=True):
         yield run
-    except BaseException:
-        _give_up(site, run)
-        raise
 
 
 @step("mark-written-{machine.name}")

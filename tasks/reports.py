@@ -116,7 +116,8 @@ def deploy_markdown(report: DeployReport) -> str:
         f" | {step.purpose} | {human_duration(step.seconds)} |"
         for step in report.steps
     )
-    return f"""# {report.machine} runs on {report.destination} as {report.domain}
+    word = "runs" if report.started else "is defined"
+    return f"""# {report.machine} {word} on {report.destination} as {report.domain}
 
 {_proof(report)}
 

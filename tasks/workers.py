@@ -9,6 +9,7 @@ from tasks.step import step
 from tradewind.host import domains
 from tradewind.host.connection import connect
 from tradewind.host.console import listening
+from tradewind.lending import given_back
 from tradewind.model.host import HostAccess
 from tradewind.model.label import Label
 from tradewind.model.storage import ReplicaVolume
@@ -38,10 +39,8 @@ def _discard(host: HostAccess, ground: Ground, label: Label) -> None:
 @contextmanager
 def worker_vm(host: HostAccess, ground: Ground, label: Label) -> Iterator[Worker]:
     """Lend a worker: a temporary VM next to the volumes."""
-    try:
+    with given_back(lambda: _discard(host, ground, label)):
         yield _boot(host, ground, label)
-    finally:
-        _discard(host, ground, label)
 
 
 @step("attach-{replica.volume.name}")

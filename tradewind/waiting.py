@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Poll until true, or late (home of tenacity)."""
 
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Final, TypeVar
+from concurrent.futures import Future
+from typing import TypeVar
 
 import tenacity
 
 from tradewind.errors import LateError
 
 T = TypeVar("T")
-
-# Seconds a signal may wait for the main thread: a cancellation shall arrive within one.
-SIGNAL_INTERVAL: Final = 0.2
 
 
 def wait_for(
@@ -46,14 +44,16 @@ def run_interruptibly(work: Callable[[], T]) -> T:
 
     A signal's exception can only be raised between two Python instructions of the main thread;
     a call that blocks in C delays a cancellation until it returns. The abandoned call goes on in
-    its thread; whoever undoes the work must expect that.
+    its thread, which the end of the process does not wait for; whoever undoes the work must
+    expect that.
     """
-    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="long-call")
-    try:
-        future = executor.submit(work)
-        while True:
-            done, _ = wait([future], timeout=SIGNAL_INTERVAL)
-            if done:
-                return future.result()
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
+    future: Future[T] = Future()
+
+    def call() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised again by the waiting thread
+            future.set_exception(error)
+
+    threading.Thread(target=call, daemon=True, name="long-call").start()
+    return future.result()

@@ -53,6 +53,15 @@ def test_options_as_the_form_stores_them() -> None:
         load_block(ProviderOptionsBlock, "typed")
 
 
+def test_block_of_another_version_says_what_is_wrong_with_it() -> None:
+    DiskImageFolder(folder="/srv/exports").save("aged")
+    with get_client(sync_client=True) as client:
+        document = client.read_block_document_by_name("aged", "tradewind-disk-images")
+        _store(document.id, {"folder": ["not", "a", "path"]})
+    with pytest.raises(OptionError, match="block “aged” is not valid: folder: Input should be"):
+        load_block(DiskImageFolder, "aged")
+
+
 def _store(document_id: object, values: dict[str, object]) -> None:
     with get_client(sync_client=True) as client:
         client._client.patch(

@@ -53,6 +53,7 @@ def current_socket(domain: libvirt.virDomain) -> str | None:
         if error.get_error_code() in {
             libvirt.VIR_ERR_NO_DOMAIN_BACKUP,
             libvirt.VIR_ERR_OPERATION_INVALID,
+            libvirt.VIR_ERR_NO_SUPPORT,  # a driver without backups has no job either
         }:
             return None
         raise

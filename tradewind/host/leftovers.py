@@ -6,7 +6,6 @@ Whatever is temporary says so: domains carry a label, everything else has a name
 label of the machine that uses it.
 """
 
-import contextlib
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -14,7 +13,7 @@ from typing import Final
 import libvirt
 
 from tradewind.domainxml import machine as machine_xml
-from tradewind.host import backup, domains
+from tradewind.host import backup, domains, storage
 from tradewind.model.label import LabelState
 from tradewind.model.leftover import Leftover, LeftoverKind
 from tradewind.ports import Remote
@@ -73,8 +72,7 @@ def remove_run(connection: libvirt.virConnect, run: str) -> None:
 
 def _remove_volume(connection: libvirt.virConnect, leftover: Leftover) -> None:
     pool = connection.storagePoolLookupByName(leftover.place)
-    with contextlib.suppress(libvirt.libvirtError):
-        pool.refresh()
+    storage.refresh(pool)
     for volume in pool.listAllVolumes():
         if volume.name() == leftover.name:
             volume.delete()
@@ -97,7 +95,7 @@ def _domains(connection: libvirt.virConnect) -> Iterator[Leftover]:
 def _volumes(connection: libvirt.virConnect) -> Iterator[Leftover]:
     kept = _volumes_of_finished_machines(connection)
     for pool in connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
-        pool.refresh()
+        storage.refresh(pool)
         for volume in pool.listAllVolumes():
             run = run_of(volume.name())
             if run and volume.path() not in kept:

@@ -71,8 +71,21 @@ def find_volume(
 ) -> libvirt.virStorageVol | None:
     """Look up a volume as the pool's folder is now; None when there is none."""
     found = find_pool(connection, pool)
-    found.refresh()
+    refresh(found)
     return next((volume for volume in found.listAllVolumes() if volume.name() == name), None)
+
+
+def refresh(pool: libvirt.virStoragePool) -> None:
+    """Look at a pool's folder again, unless the pool is at work: then it stays as last seen.
+
+    Libvirt refuses a refresh while a volume is being cloned or uploaded ("has asynchronous jobs
+    running", virStoragePoolRefresh in storage_driver.c), which another run may be doing.
+    """
+    try:
+        pool.refresh()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_INTERNAL_ERROR or "async" not in str(error):
+            raise
 
 
 def require_volume(connection: libvirt.virConnect, pool: str, name: str) -> libvirt.virStorageVol:

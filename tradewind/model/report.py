@@ -81,6 +81,8 @@ class DeployReport(Record):
     domain: str
     destination: str
     cloned: bool
+    # Reports from before this field were of machines that had been started.
+    started: bool = True
     guest: str
     steps: tuple[StepReport, ...]
     proof: BootProof | None

@@ -45,7 +45,7 @@ from tradewind.model.machine import (
     PowerState,
     VirtualMachine,
 )
-from tradewind.model.record import Record
+from tradewind.model.record import Record, faults
 from tradewind.model.storage import Checkpoint, Extent
 from tradewind.ports import DiskReader, Snapshot
 from tradewind.sources import nbd, qemu_nbd
@@ -189,11 +189,7 @@ def _read(path: Path) -> Description:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise OptionError(f"{path} is not TOML: {error}") from None
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}"
-            for fault in error.errors()
-        )
-        raise OptionError(f"{path}: {faults}", "correct the description") from None
+        raise OptionError(f"{path}: {faults(error)}", "correct the description") from None
     names = [disk.name for disk in description.disks]
     if len(set(names)) < len(names):
         raise OptionError(f"{path}: two disks have the same name", 'give each an "id" of its own')

@@ -24,6 +24,7 @@ from tradewind.domainxml.backup import BackupDisk
 from tradewind.errors import NotFoundError
 from tradewind.host import backup, domains, storage
 from tradewind.host.connection import connect
+from tradewind.lending import given_back
 from tradewind.model.host import HostAccess
 from tradewind.model.label import Label, Purpose
 from tradewind.model.machine import Disk, MachineSummary, PowerState, VirtualMachine
@@ -124,11 +125,12 @@ class LibvirtSource:
             remote.run(["mkdir", "-m", "0700", folder])
             remote.run(["chgrp", SOCKET_GROUP, folder])
             remote.run(["chmod", "2770", folder])
-        try:
+        with given_back(lambda: self._remove(folder)):
             yield PurePosixPath(folder)
-        finally:
-            with self._shell() as remote:
-                remote.run(["rm", "-rf", folder])
+
+    def _remove(self, folder: str) -> None:
+        with self._shell() as remote:
+            remote.run(["rm", "-rf", folder])
 
     def _shell(self) -> contextlib.AbstractContextManager[shell.Shell]:
         return shell.connect_to_host(self.access)
@@ -146,11 +148,12 @@ class LibvirtSource:
             consistency = backup.begin(found, str(socket), disks)
         if machine.power is PowerState.SHUT_OFF:
             consistency = "machine shut off; it cannot be started while it is read"
-        try:
+        with given_back(lambda: self._end_backup(domain)):
             yield consistency
-        finally:
-            with connect(self.access) as connection, contextlib.suppress(NotFoundError):
-                backup.end(domains.require_domain(connection, domain))
+
+    def _end_backup(self, domain: str) -> None:
+        with connect(self.access) as connection, contextlib.suppress(NotFoundError):
+            backup.end(domains.require_domain(connection, domain))
 
     @contextlib.contextmanager
     def _reader(self, machine: VirtualMachine, run_id: str) -> Iterator[str]:
@@ -163,13 +166,14 @@ class LibvirtSource:
             controller=platform.node(),
         )
         xml = reader_xml.reader_domain(name, machine.disks, label)
-        try:
+        with given_back(lambda: self._end_reader(name)):
             with connect(self.access) as connection:
                 domains.start_transient(connection, xml, paused=True)
             yield name
-        finally:
-            with connect(self.access) as connection:
-                domains.destroy(connection, name)
+
+    def _end_reader(self, name: str) -> None:
+        with connect(self.access) as connection:
+            domains.destroy(connection, name)
 
 
 def _located(connection: libvirt.virConnect, disk: Disk) -> Disk:

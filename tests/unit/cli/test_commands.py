@@ -240,6 +240,24 @@ def test_bad_key_file_is_named_and_not_shown(
     assert saved == {}
 
 
+def test_request_that_cannot_be_is_a_sentence(
+    run: RunMain, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("transfer", "", *ENDS) == 2
+    assert capsys.readouterr().err == "machine: String should have at least 1 character\n"
+
+
+def test_what_could_not_be_undone_is_told_too(
+    run: RunMain, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = StreamError("cut")
+    error.add_note("Besides, it could not be undone: the host is gone")
+    monkeypatch.setattr(flows.transfer, "transfer", Flow(error))
+    assert run("transfer", "web01", *ENDS) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["cut", "Besides, it could not be undone: the host is gone"]
+
+
 def test_options_are_stored(run: RunMain, saved: dict[str, Any]) -> None:
     pairs = ["migr_worker_memory=2048", "migr_image_map=linux:a.qcow2,windows:b.qcow2"]
     assert run("options", "set", *pairs, "cpu_features = x2apic", "--name", "fast") == 0

@@ -4,9 +4,10 @@
 import hashlib
 from pathlib import Path
 
+import libvirt
 import pytest
 
-from tests.fakes.libvirt_fakes import FakeConnection
+from tests.fakes.libvirt_fakes import FakeConnection, FakePool, libvirt_error
 from tradewind.errors import CapacityError, HypervisorError, NotFoundError
 from tradewind.host import storage
 from tradewind.model.storage import Volume
@@ -137,3 +138,23 @@ def test_stopped_upload_is_aborted(host: FakeConnection, tmp_path: Path) -> None
     with pytest.raises(KeyboardInterrupt):
         storage.upload(host, VOLUME, file, stop)
     assert host.host.calls[-1] == "abort stream"
+
+
+def test_pool_that_is_at_work_is_taken_as_last_seen(
+    host: FakeConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[libvirt.libvirtError] = [
+        libvirt_error(
+            libvirt.VIR_ERR_INTERNAL_ERROR, "pool 'images' has asynchronous jobs running."
+        ),
+        libvirt_error(libvirt.VIR_ERR_INTERNAL_ERROR, "cannot open the folder"),
+    ]
+
+    def refuse(_pool: FakePool) -> int:
+        raise said.pop(0)
+
+    storage.create_volume(host, VOLUME)
+    monkeypatch.setattr(FakePool, "refresh", refuse)
+    assert storage.find_volume(host, "images", "one.qcow2") is not None
+    with pytest.raises(libvirt.libvirtError, match="cannot open the folder"):
+        storage.find_volume(host, "images", "one.qcow2")
