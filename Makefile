@@ -31,7 +31,12 @@ check: venv ## lint, types, layers, unit, contract and flow tests (the inner loo
 	.venv/bin/codespell .
 	.venv/bin/mypy .
 	.venv/bin/lint-imports
-	.venv/bin/pytest -q -m "not live"
+	$(MAKE) --no-print-directory docs
+	.venv/bin/pytest -q -n auto --dist loadfile -m "not live"
+
+.PHONY: docs
+docs: venv ## the documentation as a site in build/docs, its links checked
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 
 .PHONY: live
 live: venv ## the live tests, on the lab
@@ -60,3 +65,7 @@ lock: ## resolve the dependencies anew into requirements.lock
 fix: venv ## format and mend what ruff can mend
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+.PHONY: bench
+bench: venv ## our mover beside nbdcopy and qemu-img convert (docs/benchmarks.md), as root
+	$(PY) -m bench
