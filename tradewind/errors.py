@@ -9,24 +9,28 @@ TradewindError
 │   ├── NotFoundError           no such machine, pool, network, volume, image, block
 │   ├── ImageFormatError        a disk image of an unknown or unfit format
 │   ├── CapacityError           a pool too small, a source disk that shrank
-│   └── BusyError               another execution owns the transfer or the volume
+│   ├── BusyError               another execution owns the transfer or the volume
+│   └── SeveralProblemsError    more than one of these
 ├── ConnectionFailedError       host unreachable or connection lost            (transient)
 │   └── AccessRefusedError      the host does not accept the key or the account
 ├── HypervisorError             libvirt or QEMU refused an operation
 │   └── HypervisorBusyError     the same operation may succeed a little later  (transient)
 ├── LateError                   a condition did not come true in time
+│   └── BootFailedError         a machine did not prove that it booted
 ├── RemoteCommandError          a command on a host or in a worker failed
 ├── StreamError                 bytes could not be moved                       (transient)
 │   └── WriterError             the writer service refused an operation
 ├── IntegrityError              the destination does not hold what was sent
-├── CheckpointLostError         ask the source again, for everything
 ├── MorphingError               the guest could not be adapted
-│   └── InspectionError         no operating system found, or more than one
+│   ├── InspectionError         no operating system found, or more than one
+│   ├── PackageError            a package cannot be had; the guest is as it was
+│   └── ScriptError             a script of the operator failed, or took too long
 └── CancelledError              somebody asked us to stop
 
 Every error survives pickling: Prefect stores exceptions that way.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar, Self
 
 
@@ -42,10 +46,6 @@ class TradewindError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message}\n  → {self.hint}" if self.hint else self.message
-
-    def with_hint(self, hint: str) -> Self:
-        """Return the same error with another remedy."""
-        return type(self)(self.message, hint)
 
 
 class BadInputError(TradewindError):
@@ -80,6 +80,26 @@ class BusyError(BadInputError):
     """Another execution owns what this one needs."""
 
 
+class SeveralProblemsError(BadInputError):
+    """Several things are wrong, and all of them are said at once."""
+
+    def __init__(
+        self, message: str, hint: str = "", problems: tuple[BadInputError, ...] = ()
+    ) -> None:
+        super().__init__(message, hint)
+        self.args = (message, hint, problems)  # what a pickled error is made anew from
+        self.problems = problems
+
+    @classmethod
+    def of(cls, problems: Sequence[BadInputError]) -> Self:
+        """Put problems together."""
+        return cls(
+            f"{len(problems)} problems:\n" + "\n".join(f"• {problem}" for problem in problems),
+            "nothing was created; mend all of them and start again",
+            tuple(problems),
+        )
+
+
 class ConnectionFailedError(TradewindError):
     """A host cannot be reached, or a connection broke."""
 
@@ -106,6 +126,10 @@ class LateError(TradewindError):
     """A condition did not come true in time."""
 
 
+class BootFailedError(LateError):
+    """A machine did not prove that it booted."""
+
+
 class RemoteCommandError(TradewindError):
     """A command on a host or in a worker exited with a failure."""
 
@@ -126,16 +150,20 @@ class IntegrityError(TradewindError):
     """The destination does not hold what was sent."""
 
 
-class CheckpointLostError(TradewindError):
-    """The source no longer knows what changed since the last execution."""
-
-
 class MorphingError(TradewindError):
     """The guest could not be adapted."""
 
 
 class InspectionError(MorphingError):
     """No operating system was found on the disks, or more than one."""
+
+
+class PackageError(MorphingError):
+    """A package cannot be installed or removed; the guest's packages are as they were."""
+
+
+class ScriptError(MorphingError):
+    """A script of the operator failed, or took too long."""
 
 
 class CancelledError(TradewindError):

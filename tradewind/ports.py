@@ -6,17 +6,23 @@ DataSource ──snapshot──▶ Snapshot ──open──▶ DiskReader ─�
                                      DiskWriter ────────┘
 Remote: a shell on a host or in a worker.
 GuestTree: the guest's files, as a morphing step sees them.
+PackageSystem: the guest's own way to install software.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
+from tradewind.model.foresight import Foresight
 from tradewind.model.guest import GuestOS, MorphOptions, Outcome
 from tradewind.model.machine import Disk, MachineSummary, VirtualMachine
+from tradewind.model.migrate import ShutDown
+from tradewind.model.overview import MachineOverview
 from tradewind.model.progress import DiskProgress
-from tradewind.model.storage import Checkpoint, Extent
+from tradewind.model.run import Run
+from tradewind.model.storage import Checkpoint, Extent, Tracking
 
 ProgressListener = Callable[[DiskProgress], None]
 
@@ -28,17 +34,63 @@ class DataSource(Protocol):
         """List what can be moved."""
         ...
 
+    def overview(self) -> Iterable[MachineOverview]:
+        """Describe them all to a person, as cheaply as it goes; nothing is checked or changed."""
+        ...
+
     def inspect(self, machine_id: str) -> VirtualMachine:
         """Describe one machine; NotFoundError names it and the ones there are."""
         ...
 
+    def foresee(self, machine: VirtualMachine) -> Foresight:
+        """Say what would keep the machine from being read; nothing is changed."""
+        ...
+
     def snapshot(
-        self, machine: VirtualMachine, run_id: str, since: Checkpoint | None = None
+        self,
+        machine: VirtualMachine,
+        run: Run,
+        since: Checkpoint | None = None,
+        *,
+        track: bool = True,
     ) -> AbstractContextManager["Snapshot"]:
         """Freeze one point in time of all disks; leaving the context releases it.
 
-        `run_id` labels whatever has to be made on the source for it.
+        `run` labels whatever has to be made on the source for it. A disk of `since` whose changes
+        are not known any more is looked at in full, and says so. With `track`, changes are tracked
+        from this point on, where the source can; that ends when the context is left by an error.
         """
+        ...
+
+    def retire_checkpoints(
+        self, machine: VirtualMachine, transfer: str, keep: Checkpoint | None
+    ) -> None:
+        """Remove the checkpoints that executions of a transfer made, but for one."""
+        ...
+
+    def forget_replica(
+        self, machine: VirtualMachine, run: Run, last: Checkpoint | None
+    ) -> tuple[str, ...]:
+        """Remove all checkpoints of the run's transfer, whether or not the machine runs; name them.
+
+        `last` is the one that the ledger knows, which the source may have forgotten.
+        """
+        ...
+
+    def clean_up(self, runs: Collection[str]) -> None:
+        """Remove what runs that ended badly left on the source."""
+        ...
+
+    def shut_down(self, machine: VirtualMachine, *, timeout: float, force: bool) -> ShutDown:
+        """Shut the machine down, gently first; LateError when it still runs."""
+        ...
+
+    def start(self, machine: VirtualMachine) -> None:
+        """Start the machine where it was; nothing happens when it runs."""
+        ...
+
+    def stay_off(self, machine: VirtualMachine) -> bool:
+        """Keep the machine from starting with its host; say whether it would have."""
         ...
 
 
@@ -50,8 +102,25 @@ class Snapshot(Protocol):
         """How the point in time came about, in words for the report."""
         ...
 
+    @property
+    def moment(self) -> datetime:
+        """When it was."""
+        ...
+
+    @property
+    def checkpoint(self) -> Checkpoint | None:
+        """What to pass as `since` next time; None when no change is tracked from here on."""
+        ...
+
+    def tracking(self, disk: Disk) -> Tracking:
+        """Say whether clean ranges of this disk are known, and if not, why."""
+        ...
+
     def extents(self, disk: Disk) -> Iterable[Extent]:
-        """All of the disk, sorted, without gaps or overlap: data, or known to read as zero."""
+        """All of the disk, sorted, without gaps or overlap.
+
+        Data, or known to read as zero; or clean, if only `tracking` says so.
+        """
         ...
 
     def open(self, disk: Disk) -> AbstractContextManager["DiskReader"]:
@@ -75,10 +144,17 @@ class Range(NamedTuple):
 
 
 class DiskWriter(Protocol):
-    """One connection to the disk that receives."""
+    """One connection to the disk that receives.
 
-    def write(self, offset: int, view: memoryview) -> None:
-        """Write the bytes at `offset`."""
+    `write` and `zero` may return before it is done: a WriterError about them comes at the latest
+    with the next `flush` or `digests`, and the connection goes on. The order is kept.
+    """
+
+    def write(self, offset: int, view: memoryview) -> int:
+        """Write the bytes at `offset`; returns how many bytes crossed the wire for them.
+
+        The view may be used for something else at once.
+        """
         ...
 
     def zero(self, offset: int, length: int) -> None:
@@ -86,7 +162,11 @@ class DiskWriter(Protocol):
         ...
 
     def flush(self) -> None:
-        """Return when everything written (through any connection) is durable."""
+        """Return when everything written through this connection is durable."""
+        ...
+
+    def tags(self, view: memoryview) -> list[bytes]:
+        """Tag each 64 KiB block of bytes that are here, as `digests` does over there."""
         ...
 
     def digests(self, ranges: Sequence[Range]) -> list[bytes]:
@@ -141,6 +221,10 @@ class GuestTree(Protocol):
         """Write a text file, parent folders included."""
         ...
 
+    def write_bytes(self, path: str, content: bytes) -> None:
+        """Write a file that only root reads, parent folders included."""
+        ...
+
     def remove(self, path: str) -> None:
         """Remove a file; nothing happens when there is none."""
         ...
@@ -151,6 +235,54 @@ class GuestTree(Protocol):
 
     def run(self, argv: Sequence[str], *, timeout: float = 60, check: bool = True) -> Completed:
         """Run a command inside the guest's root."""
+        ...
+
+
+class PackageSystem(Protocol):
+    """How one guest installs and removes software: apt, dnf, zypper."""
+
+    @property
+    def name(self) -> str:
+        """The program, as its users call it."""
+        ...
+
+    @property
+    def suffix(self) -> str:
+        """What the names of its package files end in: ".deb", ".rpm"."""
+        ...
+
+    def installed(self, *packages: str) -> bool:
+        """Whether all packages are installed and configured."""
+        ...
+
+    def matching(self, *patterns: str) -> tuple[str, ...]:
+        """Name the installed packages that match shell patterns, sorted."""
+        ...
+
+    def versions(self) -> frozenset[str]:
+        """Name every installed package as its file would be named, without the suffix."""
+        ...
+
+    def install(self, *packages: str) -> None:
+        """Install from the guest's own repositories, without what is only recommended.
+
+        PackageError says why not; no package is half-installed then.
+        """
+        ...
+
+    def install_from(self, folder: str, *packages: str) -> None:
+        """Install from package files in a folder of the guest, and from nothing else.
+
+        Of the other files there, only those that the packages need. PackageError as above.
+        """
+        ...
+
+    def leaving_with(self, *packages: str) -> frozenset[str]:
+        """Say what else would be removed with these packages; nothing is changed."""
+        ...
+
+    def remove(self, *packages: str) -> None:
+        """Remove packages and nothing else; PackageError when that cannot be."""
         ...
 
 

@@ -2,13 +2,14 @@
 """Poll until true, or late (home of tenacity)."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import tenacity
 
-from tradewind.errors import LateError
+from tradewind.errors import LateError, TradewindError
 
 T = TypeVar("T")
 
@@ -37,6 +38,33 @@ def wait_for(
         raise LateError(f"{what}: not within {timeout:.0f} s", hint) from None
     assert result is not None  # noqa: S101 - retry_if_result excludes it; this tells mypy
     return result
+
+
+def attempts(
+    count: int, pause: float, told: Callable[[BaseException], None]
+) -> Iterable[AbstractContextManager[object]]:
+    """Lend one attempt after the other, until one ends well or fails for good.
+
+    `for attempt in attempts(…): with attempt: …`. Only a transient error leads to another one,
+    `pause` seconds later; `told` hears of it. The last error is raised as it is.
+    """
+    return tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(count),
+        wait=tenacity.wait_fixed(pause),
+        retry=tenacity.retry_if_exception(_may_pass),
+        before_sleep=lambda state: told(_failure(state)),
+        reraise=True,
+    )
+
+
+def _may_pass(error: BaseException) -> bool:
+    return isinstance(error, TradewindError) and error.transient
+
+
+def _failure(state: tenacity.RetryCallState) -> BaseException:
+    error = state.outcome.exception() if state.outcome else None
+    assert error is not None  # noqa: S101 - only a failed attempt is followed by another
+    return error
 
 
 def run_interruptibly(work: Callable[[], T]) -> T:

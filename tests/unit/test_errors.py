@@ -68,7 +68,8 @@ def test_every_error_says_what_it_means(kind: type[TradewindError]) -> None:
     assert str(kind("pool “fast” is full")) == "pool “fast” is full"
 
 
-def test_another_hint_keeps_kind_and_message() -> None:
-    error = errors.CapacityError("pool “fast” is full", "make room").with_hint("map it elsewhere")
-    assert type(error) is errors.CapacityError
-    assert (error.message, error.hint) == ("pool “fast” is full", "map it elsewhere")
+def test_several_problems_are_still_several_after_pickling() -> None:
+    several = errors.SeveralProblemsError.of([errors.OptionError("a", "b"), errors.BusyError("c")])
+    again = pickle.loads(pickle.dumps(several))  # noqa: S301
+    assert str(again) == str(several)
+    assert [str(problem) for problem in again.problems] == ["a\n  → b", "c"]

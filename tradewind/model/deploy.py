@@ -5,8 +5,9 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from tradewind.model.hardware import Hardware
 from tradewind.model.label import Label
-from tradewind.model.machine import Nic
+from tradewind.model.network import Plug
 from tradewind.model.record import Record
 
 
@@ -16,7 +17,12 @@ class CpuMode(StrEnum):
     HOST_PASSTHROUGH = "host-passthrough"
     HOST_MODEL = "host-model"
     MAXIMUM = "maximum"
-    LIBVIRT_DEFAULT = ""
+    LIBVIRT_DEFAULT = "libvirt-default"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "CpuMode | None":
+        """Take an empty option for libvirt's default; in a form it would be a choice of nothing."""
+        return cls.LIBVIRT_DEFAULT if value == "" else None
 
 
 class CpuChoice(Record):
@@ -28,20 +34,19 @@ class CpuChoice(Record):
     shortfalls: tuple[str, ...] = ()
 
 
-class DiskBus(StrEnum):
-    """What the disks of the machine are plugged into."""
-
-    VIRTIO = "virtio"
-    SCSI = "scsi"
-    SATA = "sata"
-
-
 class FinalDisk(Record):
     """A volume of the machine: where the host keeps it; `disk_id` is the source disk's."""
 
     disk_id: str
     path: str
     format: str
+
+
+class FinalNic(Record):
+    """A NIC of the machine: its address, and what it is plugged into on the destination."""
+
+    mac: str
+    plug: Plug
 
 
 class Vnc(Record):
@@ -53,8 +58,10 @@ class Vnc(Record):
 class FinalDomain(Record):
     """What the destination adds to the source's own description.
 
-    `disks` are in source order, `nics` carry the destination's network names. `uuid` is set only
-    when the machine shall keep its own. `console_log` and `config_drive` are paths on the host.
+    `disks` and `nics` are in source order. Without a `uuid` libvirt makes one. `console_log`,
+    `config_drive` and `nvram` are paths on the host. `os_id` is what libosinfo calls the system
+    that was found on the disks, `origin` a sentence on where the machine came from. `notes` are
+    sentences for the report.
     """
 
     name: str
@@ -62,11 +69,16 @@ class FinalDomain(Record):
     machine_type: str
     cpu: CpuChoice
     disks: tuple[FinalDisk, ...] = Field(min_length=1)
-    nics: tuple[Nic, ...] = ()
+    nics: tuple[FinalNic, ...] = ()
     uuid: str | None = None
-    bus: DiskBus = DiskBus.VIRTIO
+    hardware: Hardware = Hardware()
     tpm: bool = False
     vnc: Vnc | None = None
     console_log: str | None = None
     config_drive: str | None = None
+    nvram: str | None = None
+    os_id: str | None = None
+    origin: str = ""
+    autostart: bool = False
+    notes: tuple[str, ...] = ()
     label: Label

@@ -8,6 +8,13 @@ from pydantic import SecretStr
 from tradewind.model.record import Record
 
 
+class WorkerAccess(StrEnum):
+    """How the controller reaches the workers on a host."""
+
+    DIRECT = "direct"
+    VIA_HOST = "via-host"
+
+
 class HostAccess(Record):
     """Libvirt over SSH. `private_key` is the key's text (OpenSSH or PEM), never its path.
 
@@ -20,26 +27,17 @@ class HostAccess(Record):
     private_key: SecretStr
     host_key: str
     libvirt_path: str = "system"
-
-
-class Severity(StrEnum):
-    """How much a finding matters."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    NOTE = "note"
-
-
-class Finding(Record):
-    """One thing seen on a host before anything is touched."""
-
-    severity: Severity
-    what: str
-    remedy: str = ""
+    worker_access: WorkerAccess = WorkerAccess.DIRECT
 
 
 class HostFacts(Record):
-    """What a host offers. `kvm` is false where guests are emulated."""
+    """What a host offers. `kvm` is false where guests are emulated.
+
+    Firmware, TPM, disk buses and the most vCPUs are those of guests of `machine_type`; the others
+    are in `machine_types`. `port_groups` are written as "network/group"; `tagging` are networks
+    that put NICs into VLANs. `devices` are the host's own network devices, bridges among them;
+    empty where libvirt cannot list them.
+    """
 
     hostname: str
     libvirt_version: str
@@ -53,3 +51,10 @@ class HostFacts(Record):
     machine_type: str
     pools: tuple[str, ...]
     networks: tuple[str, ...]
+    machine_types: tuple[str, ...] = ()
+    disk_buses: tuple[str, ...] = ()
+    loaders: tuple[str, ...] = ()
+    most_vcpus: int = 0
+    port_groups: tuple[str, ...] = ()
+    tagging: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ()

@@ -4,8 +4,11 @@
 from datetime import datetime
 from enum import StrEnum
 
+from pydantic import Field
+
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.record import Record
+from tradewind.model.storage import Checkpoint
 
 
 class RunKind(StrEnum):
@@ -13,6 +16,8 @@ class RunKind(StrEnum):
 
     EXECUTION = "execution"
     DEPLOYMENT = "deployment"
+    REHEARSAL = "rehearsal"
+    REMOVAL = "removal"
 
 
 class RunState(StrEnum):
@@ -24,10 +29,23 @@ class RunState(StrEnum):
     ABANDONED = "abandoned"
 
 
+class RunSummary(Record):
+    """One run on a transfer, in short."""
+
+    id: str = Field(description="What leftovers of it are known by.")
+    kind: RunKind = Field(description="What it does.")
+    state: RunState = Field(description="How it ended; a dead one may still be called running.")
+    begun: datetime = Field(description="When it began.")
+    ended: datetime | None = Field(description="When it ended.")
+    host: str = Field(description="The machine that drove it.")
+
+
 class Transfer(Record):
     """One machine on its way from a source to a destination, named by their blocks.
 
-    `machine` is what the source said last; `synced` is when the replica was last made equal.
+    `machine` is what the source said last. `synced` is the moment that the replica equals, None
+    while it equals none; `consistent` is the last there was. `checkpoint` is what the source can
+    compare a later state with.
     """
 
     id: str
@@ -35,6 +53,8 @@ class Transfer(Record):
     destination: str
     machine: VirtualMachine
     synced: datetime | None = None
+    consistent: datetime | None = None
+    checkpoint: Checkpoint | None = None
 
 
 class Owner(Record):

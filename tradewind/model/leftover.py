@@ -10,13 +10,15 @@ class LeftoverKind(StrEnum):
     """What sort of thing was left."""
 
     BACKUP_JOB = "backup job"
+    CHECKPOINT = "checkpoint"
     DOMAIN = "domain"
+    NETWORK = "network"
     VOLUME = "volume"
     FOLDER = "folder"
 
 
 class Leftover(Record):
-    """One thing that a run made; `place` is the pool of a volume."""
+    """One thing that a run made; `place` is the pool of a volume, the domain of a checkpoint."""
 
     kind: LeftoverKind
     run: str
@@ -25,4 +27,5 @@ class Leftover(Record):
 
     def __str__(self) -> str:
         """Say it in the report."""
-        return f"{self.kind} {self.name}" + (f" in pool {self.place}" if self.place else "")
+        word = "of" if self.kind is LeftoverKind.CHECKPOINT else "in pool"
+        return f"{self.kind} {self.name}" + (f" {word} {self.place}" if self.place else "")

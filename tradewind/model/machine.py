@@ -6,6 +6,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from tradewind.model.record import Record
+from tradewind.model.uefi import UefiVariables
 
 
 class FirmwareKind(StrEnum):
@@ -41,7 +42,9 @@ class Disk(Record):
 
     `id` is unique within the machine and stable between executions (the target name "sda" on a
     libvirt source). `location` says where the source keeps it, `backend` in which pool or folder.
-    `capacity` and `allocation` are bytes; `allocation` is what the source really stores.
+    `capacity` and `allocation` are bytes; `allocation` is what the source really stores. `sector`
+    is the smallest block that the guest can read, in bytes. `encrypted` says that the source's
+    host encrypts it.
     """
 
     id: str
@@ -51,6 +54,8 @@ class Disk(Record):
     location: str = ""
     backend: str = ""
     bus: str = "virtio"
+    sector: int = 512
+    encrypted: bool = False
 
 
 class Nic(Record):
@@ -65,7 +70,8 @@ class VirtualMachine(Record):
     """Everything a step needs to know of a machine; `memory` is bytes.
 
     `description` is the source's own domain XML, where the source has one; `dropped` lists in
-    sentences what of it a moved machine does not get.
+    sentences what of it a moved machine does not get. `autostart` says whether it starts with its
+    host there, `variables` are what its UEFI firmware stored, where the source gives it away.
     """
 
     id: str
@@ -79,6 +85,8 @@ class VirtualMachine(Record):
     clock: Clock = Clock.UTC
     power: PowerState = PowerState.SHUT_OFF
     os_hint: str | None = None
+    autostart: bool = False
+    variables: UefiVariables | None = None
     description: str | None = None
     dropped: tuple[str, ...] = ()
 
@@ -94,3 +102,5 @@ class MachineSummary(Record):
     id: str
     name: str
     power: PowerState
+    # What a person put on it, to choose machines by.
+    tags: tuple[str, ...] = ()

@@ -26,11 +26,13 @@ class DataTransferMechanism(StrEnum):
     SSH = "ssh"
 
 
-def _none_when_empty(value: Any) -> Any:
+def none_when_empty(value: Any) -> Any:
+    """Take an empty line of a form for no value."""
     return None if isinstance(value, str) and not value.strip() else value
 
 
-def _split_list(value: Any) -> Any:
+def split_list(value: Any) -> Any:
+    """Split a line at its commas; what is no text stays as it is."""
     if not isinstance(value, str):
         return value
     return tuple(item.strip() for item in value.split(",") if item.strip())
@@ -66,12 +68,12 @@ def _web_address(value: str) -> str:
 
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-OptionalText = Annotated[Text | None, BeforeValidator(_none_when_empty)]
+OptionalText = Annotated[Text | None, BeforeValidator(none_when_empty)]
 AbsolutePath = Annotated[Text, Field(pattern=r"^/")]
 IpAddress = Annotated[Text, AfterValidator(_ip_address)]
 WebAddress = Annotated[Text, AfterValidator(_web_address)]
 FeatureName = Annotated[Text, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
-FeatureNames = Annotated[tuple[FeatureName, ...], BeforeValidator(_split_list)]
+FeatureNames = Annotated[tuple[FeatureName, ...], BeforeValidator(split_list)]
 Gigabytes = Annotated[int, Field(ge=1, le=65_536)]
 Megabytes = Annotated[int, Field(ge=256, le=16_777_216)]
 VcpuCount = Annotated[int, Field(ge=1, le=512)]

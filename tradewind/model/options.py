@@ -7,12 +7,24 @@ block. Every refusal is an OptionError that names the option.
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ModelWrapValidatorHandler,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from tradewind.errors import NotFoundError, OptionError
 from tradewind.model.deploy import CpuMode
+from tradewind.model.form import Folded
 from tradewind.model.option_refusal import in_words
 from tradewind.model.option_types import (
     AbsolutePath,
@@ -33,8 +45,6 @@ from tradewind.model.worker import WorkerAddressSource
 # Options whose effect is still to be built: anything but their default is refused.
 NOT_BUILT: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "data_transfer_mechanism": "moving data over SSH is not built yet",
-        "use_config_drive": "config drives are not built yet",
         "windows_virtio_iso_url": "adapting Windows is not built yet",
     }
 )
@@ -77,7 +87,8 @@ class OptionFields(BaseModel):
     data_transfer_mechanism: DataTransferMechanism = Field(
         DataTransferMechanism.HTTPS,
         title="Data transfer mechanism",
-        description="How the data reaches the worker: https with mutual TLS, or ssh.",
+        description="How the data reaches the worker: https with mutual TLS (TCP port 8677), or "
+        "ssh (TCP port 22, nothing else).",
     )
     enable_vm_console_log: bool = Field(
         True,
@@ -123,7 +134,8 @@ class OptionFields(BaseModel):
     cpu_mode: CpuMode = Field(
         CpuMode.HOST_PASSTHROUGH,
         title="CPU mode",
-        description="Libvirt's CPU mode of created machines; left empty, libvirt decides.",
+        description="Libvirt's CPU mode of created machines; with libvirt-default (in an INI "
+        "file also: nothing) libvirt decides.",
     )
     cpu_migratable: bool = Field(
         True,
@@ -178,7 +190,7 @@ class ProviderOptions(OptionFields, Record):
             there = ", ".join(self.migr_image_map) or "none"
             raise NotFoundError(
                 f"option migr_image_map names no worker image for “{os}” (there are: {there})",
-                f"add {os}:<volume> to it; `tradewind stage-worker-image` makes one",
+                f"add {os}:<volume> to it; `tradewind worker-image stage` makes one",
             )
         return self.migr_image_map[os]
 
@@ -195,7 +207,7 @@ def _same(name: str) -> Any:
     return Field(None, title=field.title, description=field.description)
 
 
-class OptionOverrides(Record):
+class OptionOverrides(Record, title="options of its own"):
     """Options that differ for one transfer; what stays empty is as the provider options say."""
 
     default_storage_pool: OptionalText = _same("default_storage_pool")
@@ -231,6 +243,26 @@ class OptionOverrides(Record):
     def _refuse_not_built(self) -> Self:
         refuse_not_built(self.model_dump(include=set(NOT_BUILT), exclude_none=True))
         return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /
+    ) -> JsonSchemaValue:
+        """Leave out of forms what nobody can set to anything."""
+        schema = super().__get_pydantic_json_schema__(core_schema, handler)
+        fields = handler.resolve_ref_schema(schema)["properties"]
+        for name in NOT_BUILT:
+            fields.pop(name, None)
+        return schema
+
+    @model_serializer(mode="wrap")
+    def _say_what_is_set(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is as the options say; a flow's schema takes no null for a choice."""
+        said: dict[str, Any] = handler(self)
+        return {name: value for name, value in said.items() if value is not None}
+
+
+Overrides = Annotated[OptionOverrides, Folded("as the provider options say")]
 
 
 def refuse_not_built(values: Mapping[str, Any]) -> None:

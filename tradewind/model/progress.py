@@ -8,7 +8,7 @@ class DiskProgress(Record):
     """One disk's stream, in bytes and seconds.
 
     `total` is what has to be looked at (read, zeroed or skipped by comparison), `done` how much
-    of it was; `sent` crossed the wire.
+    of it was; `sent` was written on the destination.
     """
 
     disk_id: str
@@ -31,16 +31,24 @@ class DiskProgress(Record):
 class DiskResult(Record):
     """What moving one disk came to; all sizes in bytes.
 
-    `read` came from the source, `sent` crossed the wire, `zeroed` was zeroed by the target
-    itself, `same` was proven equal and not sent, `verified` was read back on the destination
-    and its digests compared.
+    `read` came from the source, `sent` was written on the destination and crossed the wire as
+    `wire` bytes (compressed or not, without TLS and requests), `zeroed` was zeroed by the target
+    itself, `same` was proven equal and not sent, `verified` was read back on the destination and
+    its digests compared.
     """
 
     disk_id: str
     capacity: int
     read: int
     sent: int
+    # Reports from before this field were of streams without compression.
+    wire: int | None = None
     zeroed: int
     same: int
     verified: int
     seconds: float
+
+    @property
+    def on_wire(self) -> int:
+        """Bytes that crossed the wire for what was sent."""
+        return self.sent if self.wire is None else self.wire

@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a run came to, for people and for programs."""
 
-from enum import StrEnum
+from datetime import datetime
 
 from tradewind.model.guest import StepReport
 from tradewind.model.leftover import Leftover
 from tradewind.model.progress import DiskResult
+from tradewind.model.proof import BootProof, KeptEvidence
 from tradewind.model.record import Record
-from tradewind.model.storage import VolumePlan
+from tradewind.model.scripts import FirstBootScript, ScriptReport
+from tradewind.model.storage import Checkpoint, Tracking, VolumePlan
 
 
 class Streamed(Record):
     """What moving all disks came to; `consistency` says of which point in time they are."""
 
     consistency: str
+    moment: datetime
+    checkpoint: Checkpoint | None
+    tracking: tuple[Tracking, ...]
     disks: tuple[DiskResult, ...]
     seconds: float
 
@@ -28,6 +33,9 @@ class TransferReport(Record):
     destination: str
     full: bool
     consistency: str
+    # Reports from before these two fields were of executions that looked at everything.
+    moment: datetime | None = None
+    tracking: tuple[Tracking, ...] = ()
     plan: VolumePlan
     disks: tuple[DiskResult, ...]
     worker_seconds_to_ssh: float
@@ -38,25 +46,8 @@ class TransferReport(Record):
 
     @property
     def sent(self) -> int:
-        """Bytes of disk contents that crossed the wire."""
+        """Bytes of disk contents that were written on the destination."""
         return sum(disk.sent for disk in self.disks)
-
-
-class BootEvidence(StrEnum):
-    """Who says that the machine booted, the best witness first."""
-
-    AGENT = "guest agent"
-    ADDRESS = "address and TCP port"
-    CONSOLE = "console"
-
-
-class BootProof(Record):
-    """How a machine proved that it booted."""
-
-    evidence: BootEvidence
-    lines: tuple[str, ...]
-    addresses: tuple[str, ...]
-    seconds: float
 
 
 class Morphed(Record):
@@ -64,13 +55,26 @@ class Morphed(Record):
 
     guest: str = "not looked at"
     steps: tuple[StepReport, ...] = ()
+    scripts: tuple[ScriptReport, ...] = ()
+    first_boot: tuple[FirstBootScript, ...] = ()
     notes: tuple[str, ...] = ()
     worker_seconds_to_ssh: float | None = None
+    # What libosinfo calls the system.
+    os_id: str | None = None
 
     @property
     def agent_installed(self) -> bool:
         """Whether a step of ours saw to the guest agent."""
-        return any(step.step == "qemu-guest-agent" for step in self.steps)
+        return any(step.step == "qemu-guest-agent" and step.outcome.done for step in self.steps)
+
+    @property
+    def not_done(self) -> tuple[str, ...]:
+        """What did not happen in the guest although it should have, each with its remedy."""
+        return tuple(
+            f"{step.step} was NOT done: {step.outcome.summary} → {step.outcome.remedy}"
+            for step in self.steps
+            if not step.outcome.done
+        )
 
 
 class DeployReport(Record):
@@ -81,14 +85,36 @@ class DeployReport(Record):
     domain: str
     destination: str
     cloned: bool
+    # What a rehearsal did with the machine afterwards; empty for a deployment that is to stay.
+    rehearsal: str = ""
     # Reports from before this field were of machines that had been started.
     started: bool = True
+    autostart: bool = False
     guest: str
     steps: tuple[StepReport, ...]
+    # Of the operator's own; those of the first boot are in the proof.
+    scripts: tuple[ScriptReport, ...] = ()
     proof: BootProof | None
     worker_seconds_to_ssh: float | None
     seconds: float
     shortfalls: tuple[str, ...] = ()
+
+    @property
+    def word(self) -> str:
+        """Name what was done: a deployment, or a rehearsal of one."""
+        return "rehearsal" if self.rehearsal else "deployment"
+
+
+class FailedBoot(Record):
+    """A machine that did not prove its boot: what was seen, and what became of it."""
+
+    machine: str
+    domain: str
+    destination: str
+    why: str
+    fate: str
+    kept: KeptEvidence
+    rehearsal: bool = False
 
 
 class SweepReport(Record):

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from pydantic import SecretStr
 
+from tradewind.model.host import HostAccess
 from tradewind.model.label import Purpose
 from tradewind.model.record import Record
 
@@ -31,7 +32,10 @@ class WorkerSpec(Record):
 
 
 class Worker(Record):
-    """A running worker. `host_key` is the "type base64" it proves itself with."""
+    """A running worker. `host_key` is the "type base64" it proves itself with.
+
+    `via` is the host that leads to it; None when its address is reached directly.
+    """
 
     domain: str
     address: str
@@ -42,12 +46,25 @@ class Worker(Record):
     purpose: Purpose
     run_id: str
     seconds_to_ssh: float
+    via: HostAccess | None = None
+
+    @property
+    def login(self) -> HostAccess:
+        """The worker as a host of its own."""
+        return HostAccess(
+            host=self.address,
+            port=self.port,
+            username=self.username,
+            private_key=self.private_key,
+            host_key=self.host_key,
+        )
 
 
-class WriterAccess(Record):
-    """How to reach a writer service: HTTPS with certificates made for this worker only.
+class HttpsAccess(Record):
+    """How to reach a writer service over HTTPS, with certificates made for this worker only.
 
-    All three are PEM texts; `client_key` belongs to `client_certificate`.
+    The first three are PEM texts; `client_key` belongs to `client_certificate`. `digest_key` (hex)
+    is the secret of the digests that both ends make.
     """
 
     address: str
@@ -55,3 +72,16 @@ class WriterAccess(Record):
     ca_certificate: str
     client_certificate: str
     client_key: SecretStr
+    digest_key: SecretStr
+    via: HostAccess | None = None
+
+
+class SshAccess(Record):
+    """How to reach a writer service over SSH: the command that serves one connection."""
+
+    worker: Worker
+    command: tuple[str, ...]
+    digest_key: SecretStr
+
+
+WriterAccess = HttpsAccess | SshAccess

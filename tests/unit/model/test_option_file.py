@@ -59,7 +59,11 @@ def test_empty_section_is_all_defaults(tmp_path: Path) -> None:
         ("set_dhcp = maybe\n", "option set_dhcp: .*boolean", ""),
         ("set_dhcp = 1\nset_dhcp = 0\n", "not an INI file.*set_dhcp", ""),
         ("set_dhcp\n", "not an INI file", ""),
-        ("use_config_drive = true\n", "not built yet", "use_config_drive|false"),
+        (
+            "windows_virtio_iso_url = http://a.example/\n",
+            "not built yet",
+            "windows_virtio_iso_url|",
+        ),
     ],
 )
 def test_bad_file(tmp_path: Path, body: str, reason: str, hint: str) -> None:

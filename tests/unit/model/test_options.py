@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tradewind.errors import NotFoundError, OptionError
+from tradewind.model.deploy import CpuMode
 from tradewind.model.options import NOT_BUILT, OptionFields, OptionOverrides, ProviderOptions
 from tradewind.model.requests import TransferRequest
 
@@ -38,7 +39,7 @@ DEFAULTS: dict[str, Any] = {
     "add_tpm_device": True,
 }
 
-WORDS = ("title", "description", "default")
+WORDS = ("title", "description", "default", "position")
 
 
 def test_names_and_defaults() -> None:
@@ -61,21 +62,34 @@ def test_overrides_are_the_same_options() -> None:
         assert override.default is None
 
 
-@pytest.mark.parametrize("name", DEFAULTS)
+@pytest.mark.parametrize("name", [name for name in DEFAULTS if name not in NOT_BUILT])
 def test_override_takes_the_same_values(name: str) -> None:
     option, override = (
         _values(kind.model_json_schema()["properties"][name])
         for kind in (OptionFields, OptionOverrides)
     )
-    nothing = {"type": "null"}
-    assert override == [*(values for values in option if values != nothing), nothing]
+    unchanged = [values for values in override if "properties" in values]
+    assert [values for values in override if values not in unchanged] == [
+        values for values in option if values != {"type": "null"}
+    ]
+    assert bool(unchanged) == (option == [{"type": "boolean"}])
+
+
+def test_override_that_nobody_can_set_is_not_asked_for() -> None:
+    assert not NOT_BUILT.keys() & OptionOverrides.model_json_schema()["properties"].keys()
+
+
+def test_overrides_say_what_is_set() -> None:
+    """A flow's schema takes no null for a choice or a switch."""
+    assert OptionOverrides(set_dhcp=False).model_dump(mode="json") == {"set_dhcp": False}
 
 
 def _values(schema: dict[str, Any]) -> list[dict[str, Any]]:
     """What the field of a form takes, without its words."""
-    bare = {key: value for key, value in schema.items() if key not in WORDS}
-    values: list[dict[str, Any]] = bare.get("anyOf", [bare])
-    return values
+    return [
+        {key: value for key, value in each.items() if key not in WORDS}
+        for each in schema.get("anyOf", [schema])
+    ]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +100,7 @@ def _values(schema: dict[str, Any]) -> list[dict[str, Any]]:
         ("migr_image_map", "", {}),
         ("cpu_features", "x2apic, rdtscp", ("x2apic", "rdtscp")),
         ("cpu_features", "", ()),
-        ("cpu_mode", "", ""),
+        ("cpu_mode", "", CpuMode.LIBVIRT_DEFAULT),
         ("default_storage_pool", " ", None),
         ("set_dhcp", "off", False),
         ("migr_worker_memory", "2048", 2048),
@@ -149,8 +163,6 @@ def test_all_objections_at_once() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("data_transfer_mechanism", "ssh"),
-        ("use_config_drive", True),
         ("windows_virtio_iso_url", "https://mirror.example/virtio.iso"),
     ],
 )
@@ -178,7 +190,7 @@ def test_overrides_replace_what_they_set() -> None:
     assert merged == options.model_copy(
         update={
             "migr_worker_memory": 1024,
-            "cpu_mode": "",
+            "cpu_mode": CpuMode.LIBVIRT_DEFAULT,
             "cpu_features": (),
             "set_dhcp": False,
         }
