@@ -8,17 +8,19 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, delete, select
 
-from tradewind.errors import BusyError, NotFoundError
-from tradewind.ledger import owners
+from tradewind.errors import BadInputError, NotFoundError
+from tradewind.ledger import owners, replicas, runs
 from tradewind.ledger.database import open_database, refusal
+from tradewind.ledger.rows import checkpoint_of, replica_of, row_of, transfer_of
 from tradewind.ledger.tables import DiskRow, RunRow, TransferRow
-from tradewind.model.ledger import Life, Owner, RunKind, RunState, Transfer
+from tradewind.model.ledger import Life, Owner, RunKind, RunState, RunSummary, Transfer
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.record import Record
+from tradewind.model.replica import PastRun, ReplicaState
 from tradewind.model.run import Run, new_run_id
-from tradewind.model.storage import ReplicaVolume, Volume
+from tradewind.model.storage import Checkpoint, RenamedDisk, ReplicaVolume
 
 
 @contextlib.contextmanager
@@ -67,7 +69,7 @@ class Ledger:
                 )
             row.machine_name, row.machine = machine.name, machine.model_dump_json()
             session.add(row)
-            return _transfer(row)
+            return transfer_of(row)
 
     def find_transfer(self, source: str, destination: str, machine: str) -> Transfer:
         """Find a transfer by the machine's name or id; NotFoundError names the ones there are."""
@@ -79,7 +81,7 @@ class Ledger:
             ).all()
         for row in rows:
             if machine in (row.machine_id, row.machine_name):
-                return _transfer(row)
+                return transfer_of(row)
         there = ", ".join(sorted(row.machine_name for row in rows)) or "none"
         raise NotFoundError(
             f"no replica of “{machine}” from {source} on {destination}",
@@ -103,15 +105,13 @@ class Ledger:
         """
         run = Run(id=new_run_id(), transfer=transfer.id, begun=datetime.now(UTC))
         with self._transaction() as session:
-            session.exec(
-                select(TransferRow).where(TransferRow.id == transfer.id).with_for_update()
-            ).one()
+            runs.lock(session, transfer)
             for other in session.exec(
                 select(RunRow).where(
                     RunRow.transfer_id == transfer.id, RunRow.state == RunState.RUNNING
                 )
             ):
-                _take_over(other, transfer)
+                runs.take_over(other, transfer)
                 session.add(other)
             session.add(
                 RunRow(
@@ -128,17 +128,31 @@ class Ledger:
     def finish(self, run: Run, state: RunState, report: Record | None = None) -> None:
         """Write down how a run ended."""
         with self._transaction() as session:
-            row = session.get_one(RunRow, run.id)
-            row.state, row.ended = state, datetime.now(UTC)
-            row.report = report.model_dump_json() if report else None
-            session.add(row)
+            runs.end(session, run, state, report)
 
-    def mark_synced(self, run: Run) -> None:
-        """Write down that the replica equals its machine as of the run's beginning."""
+    def complete(
+        self, run: Run, report: Record, moment: datetime, checkpoint: Checkpoint | None
+    ) -> None:
+        """Write down that the replica equals its machine as of a moment, and that the run is over.
+
+        All at once: what is counted from a checkpoint must never be found without its run.
+        """
         with self._transaction() as session:
             row = session.get_one(TransferRow, run.transfer)
-            row.synced = run.begun
+            row.synced = row.consistent = moment
+            row.checkpoint = checkpoint.model_dump_json() if checkpoint else None
             session.add(row)
+            covered = {disk.disk_id for disk in checkpoint.disks} if checkpoint else set()
+            for disk in session.exec(select(DiskRow).where(DiskRow.transfer_id == run.transfer)):
+                disk.exact = disk.disk_id in covered
+                disk.base = checkpoint.name if checkpoint and disk.exact else None
+                session.add(disk)
+            runs.end(session, run, RunState.COMPLETED, report)
+
+    def checkpoint(self, transfer_id: str) -> Checkpoint | None:
+        """Return what the source can compare a later state of the machine with."""
+        with self._transaction() as session:
+            return checkpoint_of(session.get_one(TransferRow, transfer_id))
 
     def last_report(self, transfer: Transfer) -> tuple[RunKind, str] | None:
         """Return kind and report (JSON) of the last run that ended well; None without one."""
@@ -150,12 +164,26 @@ class Ledger:
             ).first()
         return (RunKind(row.kind), row.report) if row and row.report else None
 
-    def mark_changed(self, transfer_id: str) -> None:
-        """Write down that the replica no longer equals its machine."""
+    def last_runs(self, transfer_id: str, count: int) -> list[RunSummary]:
+        """List the latest runs on a transfer, the latest first."""
+        with self._transaction() as session:
+            return runs.latest(session, transfer_id, count)
+
+    def mark_changed(self, transfer_id: str, *, for_good: bool = False) -> None:
+        """Write down that the replica no longer equals its machine.
+
+        For good: by something other than an execution, so that no range can count as clean.
+        """
         with self._transaction() as session:
             row = session.get_one(TransferRow, transfer_id)
             row.synced = None
+            row.checkpoint = None if for_good else row.checkpoint
             session.add(row)
+
+    def executions_from(self, source: str) -> int:
+        """Count the executions under way that read from a source; a dead one does not count."""
+        with self._transaction() as session:
+            return runs.executions_from(session, source)
 
     def life_of(self, run_id: str) -> Life | None:
         """Say whether a run's process lives; None for a run that this ledger does not know.
@@ -163,14 +191,27 @@ class Ledger:
         A run that ended well is FINISHED and not DEAD: what it made belongs to somebody.
         """
         with self._transaction() as session:
-            row = session.get(RunRow, run_id)
-        if row is None:
-            return None
-        if row.state == RunState.COMPLETED:
-            return Life.FINISHED
-        if row.state != RunState.RUNNING:
-            return Life.DEAD
-        return owners.life(Owner.model_validate_json(row.owner))
+            return runs.life_of(session, run_id)
+
+    def ended_badly(self, transfer_id: str) -> frozenset[str]:
+        """Name the runs of a transfer that failed or were abandoned: nothing of theirs is needed.
+
+        The latest hundred: what an older one left was removed by those after it.
+        """
+        with self._transaction() as session:
+            return runs.ended_badly(session, transfer_id)
+
+    def give_up(self, host: str) -> tuple[str, ...]:
+        """Take a machine's runs for dead because somebody knows that it is gone; name them.
+
+        BadInputError: it is this machine, where the life of a run can be proven.
+        """
+        if host == owners.current().host:
+            raise BadInputError(
+                f"{host} is this machine", "what died here is found by `tradewind sweep`"
+            )
+        with self._transaction() as session:
+            return runs.give_up(session, host)
 
     def abandon_dead(self) -> tuple[str, ...]:
         """Mark the runs whose process is proven dead as abandoned, and name them.
@@ -178,16 +219,17 @@ class Ledger:
         Only where they ran can that be proven: this is what the sweep does for other machines.
         """
         with self._transaction() as session:
-            running = session.exec(select(RunRow).where(RunRow.state == RunState.RUNNING)).all()
-            dead = [
-                row
-                for row in running
-                if owners.life(Owner.model_validate_json(row.owner)) is Life.DEAD
-            ]
-            for row in dead:
-                row.state, row.ended = RunState.ABANDONED, datetime.now(UTC)
-                session.add(row)
-            return tuple(row.id for row in dead)
+            return runs.abandon_dead(session)
+
+    def replicas(self) -> list[ReplicaState]:
+        """Say of every replica how current it is, and how its last run went."""
+        with self._transaction() as session:
+            return replicas.read(session)
+
+    def latest_runs(self, transfer_id: str) -> list[PastRun]:
+        """Give the latest run of each kind that worked on a transfer, the newest first."""
+        with self._transaction() as session:
+            return replicas.latest_runs(session, transfer_id)
 
     def volumes(self, transfer_id: str) -> list[ReplicaVolume]:
         """List the volumes of a transfer's replica."""
@@ -197,13 +239,25 @@ class Ledger:
                 .where(DiskRow.transfer_id == transfer_id)
                 .order_by(col(DiskRow.disk_id))
             ).all()
-        return [_replica(row) for row in rows]
+        return [replica_of(row) for row in rows]
 
     def plan_volumes(self, transfer_id: str, volumes: Sequence[ReplicaVolume]) -> None:
         """Write down volumes before they are made, or that they have grown or were written to."""
         with self._transaction() as session:
             for volume in volumes:
-                session.merge(_row(transfer_id, volume))
+                session.merge(row_of(transfer_id, volume))
+
+    def rename_disks(self, transfer_id: str, renamed: Sequence[RenamedDisk]) -> None:
+        """Write down what disks are called now; their bitmaps are not asked for by the old name."""
+        with self._transaction() as session:
+            found = [(session.get_one(DiskRow, (transfer_id, each.was)), each) for each in renamed]
+            known = [(replica_of(row), each) for row, each in found]
+            for row, _ in found:
+                session.delete(row)
+            session.flush()
+            for replica, each in known:
+                update = {"disk_id": each.disk_id, "base": None, "exact": False}
+                session.add(row_of(transfer_id, replica.model_copy(update=update)))
 
     def resize_volume(self, transfer_id: str, disk_id: str, capacity: int) -> None:
         """Write down a volume's new capacity."""
@@ -218,8 +272,15 @@ class Ledger:
             for row in session.exec(select(DiskRow).where(DiskRow.transfer_id == transfer_id)):
                 session.delete(row)
             transfer = session.get_one(TransferRow, transfer_id)
-            transfer.synced = None
+            transfer.synced = transfer.checkpoint = None
             session.add(transfer)
+
+    def forget_transfer(self, transfer_id: str) -> None:
+        """Forget a transfer, its volumes, its runs and their reports, all at once."""
+        with self._transaction() as session:
+            for table in (DiskRow, RunRow):
+                session.exec(delete(table).where(col(table.transfer_id) == transfer_id))
+            session.exec(delete(TransferRow).where(col(TransferRow.id) == transfer_id))
 
     def forget_volume(self, transfer_id: str, disk_id: str) -> None:
         """Forget a volume that is gone."""
@@ -227,52 +288,3 @@ class Ledger:
             row = session.get(DiskRow, (transfer_id, disk_id))
             if row is not None:
                 session.delete(row)
-
-
-def _take_over(other: RunRow, transfer: Transfer) -> None:
-    owner = Owner.model_validate_json(other.owner)
-    match owners.life(owner):
-        case Life.DEAD:
-            other.state, other.ended = RunState.ABANDONED, datetime.now(UTC)
-        case Life.ALIVE:
-            raise BusyError(
-                f"{other.kind} {other.id} works on {transfer.machine.name} already"
-                f" (process {owner.pid} on {owner.host})",
-                "wait until it has ended, or cancel it",
-            )
-        case Life.UNKNOWN:
-            raise BusyError(
-                f"{other.kind} {other.id} of {transfer.machine.name} was begun on {owner.host}"
-                f" (process {owner.pid}), and from here nobody can tell whether it still runs",
-                f"look there; if it is gone, run the sweep on {owner.host}",
-            )
-
-
-def _transfer(row: TransferRow) -> Transfer:
-    return Transfer(
-        id=row.id,
-        source=row.source,
-        destination=row.destination,
-        machine=VirtualMachine.model_validate_json(row.machine),
-        synced=row.synced,
-    )
-
-
-def _replica(row: DiskRow) -> ReplicaVolume:
-    volume = Volume(pool=row.pool, name=row.volume, capacity=row.capacity, format=row.format)
-    return ReplicaVolume(
-        disk_id=row.disk_id, volume=volume, serial=row.serial, blank=not row.written
-    )
-
-
-def _row(transfer_id: str, replica: ReplicaVolume) -> DiskRow:
-    return DiskRow(
-        transfer_id=transfer_id,
-        disk_id=replica.disk_id,
-        pool=replica.volume.pool,
-        volume=replica.volume.name,
-        format=replica.volume.format,
-        capacity=replica.volume.capacity,
-        serial=replica.serial,
-        written=not replica.blank,
-    )

@@ -40,7 +40,11 @@ class TransferRow(SQLModel, table=True):
     machine_name: str = Field(index=True, max_length=NAME_LENGTH)
     machine: str = Field(sa_column=Column(Text, nullable=False))
     created: datetime = Field(sa_column=Column(Moment(), nullable=False))
+    # None while the replica is being written to, or was left half-written.
     synced: datetime | None = Field(default=None, sa_column=Column(Moment()))
+    # The last point in time that the replica was made equal to; it stays known afterwards.
+    consistent: datetime | None = Field(default=None, sa_column=Column(Moment()))
+    checkpoint: str | None = Field(default=None, sa_column=Column(Text))
 
 
 class RunRow(SQLModel, table=True):
@@ -72,6 +76,11 @@ class DiskRow(SQLModel, table=True):
     serial: str = Field(max_length=20)
     # From before the first byte is written until the volume is gone.
     written: bool = False
+    # Where the source kept the disk when it was last sent.
+    location: str = Field(default="", max_length=1024)
+    # The checkpoint since which clean ranges need not be looked at, and whether all is as of it.
+    base: str | None = Field(default=None, max_length=64)
+    exact: bool = False
 
 
 metadata = SQLModel.metadata

@@ -1,19 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
 
 from tradewind.ledger import Ledger, open_ledger
 from tradewind.model.ledger import Transfer
 from tradewind.model.machine import Disk, VirtualMachine
 from tradewind.units import GiB, MiB
 
+# The URL of an empty database: the live tests run these tests on a real PostgreSQL with it.
+URL = os.environ.get("TRADEWIND_TEST_LEDGER")
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> str:
     """A ledger that does not exist yet, in a folder that does not either."""
-    return str(tmp_path / "var" / "ledger.sqlite")
+    if URL is None:
+        return str(tmp_path / "var" / "ledger.sqlite")
+    engine = create_engine(URL)
+    with engine.begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    engine.dispose()
+    return URL
 
 
 @pytest.fixture

@@ -68,8 +68,8 @@ def test_migrations_are_words_that_each_database_knows(dialect: str, path: Path)
     with Operations.context(context):
         migration.upgrade()
         migration.downgrade()
-    assert "CREATE TABLE" in written.getvalue()
-    assert "DROP TABLE" in written.getvalue()
+    assert "CREATE TABLE" in written.getvalue() or "ADD COLUMN" in written.getvalue()
+    assert "DROP TABLE" in written.getvalue() or "DROP COLUMN" in written.getvalue()
 
 
 @pytest.mark.parametrize("form", ["{}", "sqlite:///{}", "sqlite+pysqlite:///{}"])
@@ -154,8 +154,8 @@ with open_ledger(sys.argv[1]):
 """
 
 
-def test_two_processes_open_a_new_ledger_at_once(tmp_path: Path) -> None:
-    place, gate = str(tmp_path / "ledger.sqlite"), tmp_path / "gate"
+def test_two_processes_open_a_new_ledger_at_once(place: str, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
     argv = [sys.executable, "-c", _OPEN, place, str(gate)]
     openers = [
         subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

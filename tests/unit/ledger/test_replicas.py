@@ -7,7 +7,7 @@ from tradewind.errors import NotFoundError
 from tradewind.ledger import Ledger, open_ledger
 from tradewind.model.ledger import RunKind, Transfer
 from tradewind.model.machine import VirtualMachine
-from tradewind.model.storage import ReplicaVolume, Volume
+from tradewind.model.storage import Checkpoint, RenamedDisk, ReplicaVolume, TrackedDisk, Volume
 from tradewind.units import GiB
 
 
@@ -55,7 +55,7 @@ def test_replica_counts_only_once_it_was_completed(ledger: Ledger, transfer: Tra
     with pytest.raises(NotFoundError, match="never completed"):
         ledger.find_synced("old-host", "kvm1", "ledger01")
     run = ledger.begin(transfer, RunKind.EXECUTION)
-    ledger.mark_synced(run)
+    ledger.complete(run, transfer, run.begun, None)
     assert ledger.find_synced("old-host", "kvm1", "ledger01").id == transfer.id
 
 
@@ -84,7 +84,8 @@ def test_replica_that_became_a_machine(
     ledger: Ledger, transfer: Transfer, volumes: list[ReplicaVolume]
 ) -> None:
     ledger.plan_volumes(transfer.id, volumes)
-    ledger.mark_synced(ledger.begin(transfer, RunKind.DEPLOYMENT))
+    run = ledger.begin(transfer, RunKind.EXECUTION)
+    ledger.complete(run, transfer, run.begun, None)
     ledger.give_away(transfer.id)
     assert ledger.volumes(transfer.id) == []
     with pytest.raises(NotFoundError, match="never completed"):
@@ -95,3 +96,33 @@ def test_names_that_are_sql_stay_names(ledger: Ledger, machine: VirtualMachine) 
     odd = machine.model_copy(update={"name": "x'; DROP TABLE transfer; --"})
     ledger.note_transfer("old-host", "kvm1", odd)
     assert ledger.find_transfer("old-host", "kvm1", odd.name).machine == odd
+
+
+def test_disks_that_changed_their_names_keep_their_volumes(
+    ledger: Ledger, transfer: Transfer, volumes: list[ReplicaVolume]
+) -> None:
+    ledger.plan_volumes(transfer.id, volumes)
+    swap = [RenamedDisk(was="sda", disk_id="sdb"), RenamedDisk(was="sdb", disk_id="sda")]
+    ledger.rename_disks(transfer.id, swap)
+    names = {volume.disk_id: volume.volume.name for volume in ledger.volumes(transfer.id)}
+    assert names == {"sda": volumes[1].volume.name, "sdb": volumes[0].volume.name}
+
+
+def test_volumes_go_back_to_the_checkpoint_of_the_run_that_ended_well(
+    ledger: Ledger, transfer: Transfer, volumes: list[ReplicaVolume]
+) -> None:
+    ledger.plan_volumes(transfer.id, volumes)
+    run = ledger.begin(transfer, RunKind.EXECUTION)
+    disks = (TrackedDisk(disk_id="sda", capacity=1),)
+    checkpoint = Checkpoint(name="tradewind-1", machine_id="m", created=1, disks=disks)
+    ledger.complete(run, transfer, run.begun, checkpoint)
+    assert ledger.checkpoint(transfer.id) == checkpoint
+    assert [(v.base, v.exact) for v in ledger.volumes(transfer.id)] == [
+        ("tradewind-1", True),
+        (None, False),
+    ]
+    ledger.mark_changed(transfer.id)
+    known = ledger.find_transfer("old-host", "kvm1", "ledger01")
+    assert (known.synced, known.consistent, known.checkpoint) == (None, run.begun, checkpoint)
+    ledger.mark_changed(transfer.id, for_good=True)
+    assert ledger.checkpoint(transfer.id) is None

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tradewind.errors import BusyError
+from tradewind.errors import BadInputError, BusyError
 from tradewind.ledger import Ledger, owners
 from tradewind.model.ledger import Life, Owner, RunKind, RunState, Transfer
 from tradewind.model.machine import VirtualMachine
@@ -59,6 +59,21 @@ def test_other_transfers_do_not_mind(
     ledger.begin(elsewhere, RunKind.EXECUTION)
 
 
+def test_executions_of_a_source_are_counted(
+    ledger: Ledger, transfer: Transfer, machine: VirtualMachine
+) -> None:
+    assert ledger.executions_from("old-host") == 0
+    run = ledger.begin(transfer, RunKind.EXECUTION)
+    ledger.begin(ledger.note_transfer("old-host", "kvm2", machine), RunKind.DEPLOYMENT)
+    ledger.begin(ledger.note_transfer("other-host", "kvm1", machine), RunKind.EXECUTION)
+    dead = owners.current().model_copy(update={"boot": "before"})
+    gone = ledger.note_transfer("old-host", "kvm3", machine)
+    ledger.begin(gone, RunKind.EXECUTION, dead)
+    assert ledger.executions_from("old-host") == 1
+    ledger.finish(run, RunState.COMPLETED)
+    assert ledger.executions_from("old-host") == 0
+
+
 def test_killed_process_is_taken_over(ledger: Ledger, transfer: Transfer, place: str) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", _CHILD, place], stdout=subprocess.PIPE, text=True
@@ -81,7 +96,24 @@ def test_machine_that_cannot_be_asked(ledger: Ledger, transfer: Transfer, elsewh
     assert ledger.life_of(run.id) is Life.UNKNOWN
     with pytest.raises(BusyError, match="begun on controller2") as caught:
         ledger.begin(transfer, RunKind.EXECUTION)
-    assert "sweep on controller2" in caught.value.hint
+    assert "run the sweep there" in caught.value.hint
+    assert "give-up controller2" in caught.value.hint
+
+
+def test_machine_that_is_gone_for_good_holds_nothing(
+    ledger: Ledger, transfer: Transfer, machine: VirtualMachine, elsewhere: Owner
+) -> None:
+    lost = ledger.begin(transfer, RunKind.EXECUTION, elsewhere)
+    mine = ledger.begin(ledger.note_transfer("old-host", "kvm2", machine), RunKind.EXECUTION)
+    assert ledger.give_up("controller2") == (lost.id,)
+    assert ledger.give_up("controller2") == ()
+    assert [ledger.life_of(run.id) for run in (lost, mine)] == [Life.DEAD, Life.ALIVE]
+    ledger.begin(transfer, RunKind.DEPLOYMENT)
+
+
+def test_this_machine_is_not_given_up(ledger: Ledger) -> None:
+    with pytest.raises(BadInputError, match="is this machine"):
+        ledger.give_up(owners.current().host)
 
 
 def test_only_the_dead_are_abandoned(
@@ -172,7 +204,7 @@ def test_moments_keep_their_time_zone(
     ledger: Ledger, transfer: Transfer, machine: VirtualMachine
 ) -> None:
     run = ledger.begin(transfer, RunKind.EXECUTION)
-    ledger.mark_synced(run)
+    ledger.complete(run, transfer, run.begun, None)
     synced = ledger.find_transfer("old-host", "kvm1", machine.name).synced
     assert synced == run.begun
     assert synced <= datetime.now(UTC)
