@@ -9,10 +9,17 @@ from tradewind.domainxml.document import E, Element, attribute, parse, to_text
 
 @dataclass(frozen=True, slots=True)
 class BackupDisk:
-    """A disk to read: its target ("vda"), and the file that keeps what is overwritten meanwhile."""
+    """A disk to read: its target ("vda"), and the file that keeps what is overwritten meanwhile.
+
+    `since` names the checkpoint that its changes are asked for; `tracked` says whether a new
+    checkpoint covers it. Where one of them is missing, `why` says why in words.
+    """
 
     target: str
     scratch: str
+    since: str | None = None
+    tracked: bool = False
+    why: str = ""
 
 
 def backup_xml(socket: str, disks: Sequence[BackupDisk], *, others: Sequence[str] = ()) -> str:
@@ -34,7 +41,15 @@ def backup_xml(socket: str, disks: Sequence[BackupDisk], *, others: Sequence[str
 
 
 def _taking_part(disk: BackupDisk) -> Element:
-    return E.disk(E.scratch(file=disk.scratch), name=disk.target, backup="yes", type="file")
+    # Per disk, so that one without a usable bitmap is read in full beside the others.
+    mode = {"backupmode": "incremental", "incremental": disk.since} if disk.since else {}
+    return E.disk(
+        E.scratch(file=disk.scratch),
+        name=disk.target,
+        backup="yes",
+        type="file",
+        **(mode or {"backupmode": "full"}),
+    )
 
 
 def socket_of(xml: str) -> str | None:

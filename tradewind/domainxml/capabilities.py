@@ -14,11 +14,13 @@ from tradewind.domainxml.document import E, Element, attribute, parse, text_at, 
 class HostCapabilities:
     """`architecture` is libvirt's word for the host's CPU; `kvm` whether libvirt offers KVM for it.
 
-    /dev/kvm can open and still run nothing: this says only what libvirt believes.
+    /dev/kvm can open and still run nothing: this says only what libvirt believes. `machine_types`
+    are those of guests of this architecture, each once.
     """
 
     architecture: str
     kvm: bool
+    machine_types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class DomainCapabilities:
 
     `host_model_cpu` is a <cpu> document for virConnectBaselineHypervisorCPU, whose answer (with
     EXPAND_FEATURES) `cpu_features` reads: this document names only what its model lacks.
+    `loaders` are files of firmware; `most_vcpus` is 0 where it is not said.
     """
 
     kvm: bool
@@ -37,19 +40,23 @@ class DomainCapabilities:
     uefi: bool
     secure_boot: bool
     tpm: bool
+    disk_buses: tuple[str, ...] = ()
+    loaders: tuple[str, ...] = ()
+    most_vcpus: int = 0
 
 
 def parse_host_capabilities(xml: str) -> HostCapabilities:
     """Read what virConnectGetCapabilities returns."""
     document = parse(xml)
     architecture = text_at(document, "host/cpu/arch")
-    kinds = {
-        domain.get("type")
-        for arch in document.iterfind("guest/arch")
-        if arch.get("name") == architecture
-        for domain in arch.iterfind("domain")
-    }
-    return HostCapabilities(architecture=architecture, kvm="kvm" in kinds)
+    same = [arch for arch in document.iterfind("guest/arch") if arch.get("name") == architecture]
+    kinds = {domain.get("type") for arch in same for domain in arch.iterfind("domain")}
+    machines = (machine.text or "" for arch in same for machine in arch.iter("machine"))
+    return HostCapabilities(
+        architecture=architecture,
+        kvm="kvm" in kinds,
+        machine_types=tuple(dict.fromkeys(machines)),
+    )
 
 
 def parse_domain_capabilities(xml: str) -> DomainCapabilities:
@@ -68,6 +75,9 @@ def parse_domain_capabilities(xml: str) -> DomainCapabilities:
         uefi="efi" in _values(document, "os", "firmware"),
         secure_boot="yes" in _values(document, "os/loader", "secure"),
         tpm=_has_tpm(document),
+        disk_buses=_values(document, "devices/disk", "bus"),
+        loaders=tuple(value.text or "" for value in document.iterfind("os/loader/value")),
+        most_vcpus=int(attribute(document, "vcpu", "max") or 0),
     )
 
 

@@ -6,9 +6,9 @@ Format: https://libvirt.org/formatdomain.html#devices.
 
 from typing import Final
 
-from tradewind.domainxml.document import E, Element
+from tradewind.domainxml.document import E, Element, find
 from tradewind.errors import HypervisorError
-from tradewind.model.machine import Nic
+from tradewind.model.network import Plug, PlugKind
 
 AGENT_CHANNEL: Final = "org.qemu.guest_agent.0"
 
@@ -80,14 +80,25 @@ def root_ports(machine_type: str, count: int) -> tuple[Element, ...]:
     return (root, *(E.controller(type="pci", model="pcie-root-port") for _ in range(count)))
 
 
-def interface(nic: Nic) -> Element:
-    """Describe a virtio NIC on a libvirt network, its MAC address given."""
-    return E.interface(
-        E.mac(address=nic.mac),
-        E.source(network=nic.network),
-        E.model(type="virtio"),
-        type="network",
+def interface(mac: str, plug: Plug, model: str = "virtio") -> Element:
+    """Describe a NIC, its MAC address given."""
+    on_network = plug.kind is PlugKind.NETWORK
+    element = E.interface(
+        E.mac(address=mac),
+        E.source(network=plug.name) if on_network else E.source(bridge=plug.name),
+        E.model(type=model),
+        type="network" if on_network else "bridge",
     )
+    if plug.port_group:
+        find(element, "source").set("portgroup", plug.port_group)
+    if plug.kind is PlugKind.OVS:
+        element.append(E.virtualport(type="openvswitch"))
+    if plug.vlans:
+        tags = E.vlan(*(E.tag(id=str(tag)) for tag in plug.vlans))
+        if len(plug.vlans) > 1:
+            tags.set("trunk", "yes")
+        element.append(tags)
+    return element
 
 
 def serial_console(log: str | None, *, append: bool) -> tuple[Element, Element]:

@@ -5,20 +5,21 @@ Format: https://libvirt.org/formatdomain.html.
 """
 
 from copy import deepcopy
+from math import prod
 from typing import Final
 
-from tradewind.domainxml import devices
+from tradewind.domainxml import devices, final_disks, final_nics, firmware, tags
 from tradewind.domainxml.cpu import cpu_element
-from tradewind.domainxml.document import E, Element, parse, to_text
+from tradewind.domainxml.document import E, Element, maker, parse, to_text
 from tradewind.domainxml.labels import label_element
-from tradewind.domainxml.machine import LIBOSINFO, moving_disks, target_of
-from tradewind.model.deploy import DiskBus, FinalDisk, FinalDomain
+from tradewind.domainxml.machine import LIBOSINFO
+from tradewind.model.deploy import FinalDomain
+from tradewind.model.hardware import ClockChoice, DiskBus
 from tradewind.model.machine import Firmware, FirmwareKind, VirtualMachine
+from tradewind.units import MiB
 
 # Free PCI Express slots for what the machine's owner plugs in later.
 SPARE_SLOTS: Final = 4
-
-_TARGET_PREFIX: Final = {DiskBus.VIRTIO: "vd", DiskBus.SCSI: "sd", DiskBus.SATA: "sd"}
 
 # What virt-install gives every x86 machine: a guest that lost ticks catches up.
 _TIMERS: Final = (
@@ -27,7 +28,20 @@ _TIMERS: Final = (
     ("hpet", {"present": "no"}),
 )
 _KEPT_TIMERS: Final = frozenset({"rtc", "pit", "hpet", "kvmclock", "hypervclock"})
-_KEPT_FEATURES: Final = ("pae", "hap", "hyperv")
+_KEPT_FEATURES: Final = ("pae", "hap", "hyperv", "kvm", "msrs", "pmu", "vmcoreinfo", "vmport")
+# What only KVM does: QEMU refuses to start with it elsewhere.
+_OF_KVM: Final = frozenset({"hyperv", "kvm", "msrs", "pmu"})
+# What happens then, where the source says nothing else. Its on_reboot is not asked: a machine whose
+# installer or management restarted it from outside (oVirt) would be off after its first reboot.
+_EVENTS: Final = {"on_poweroff": "destroy", "on_reboot": "restart", "on_crash": "destroy"}
+_KEPT_EVENTS: Final = frozenset({"on_poweroff", "on_crash"})
+# Models that a virtual PC of any libvirt has a place for.
+_WATCHDOGS: Final = frozenset({"i6300esb", "ib700"})
+_PANICS: Final = frozenset({"isa", None})
+
+_CLOCKS: Final = {ClockChoice.UTC: "utc", ClockChoice.LOCAL: "localtime"}
+
+_OS_INFO: Final = maker(LIBOSINFO, "libosinfo")
 
 
 def console_log_path(folder: str, name: str) -> str:
@@ -41,86 +55,127 @@ def console_log_path(folder: str, name: str) -> str:
 
 def final_domain(machine: VirtualMachine, plan: FinalDomain) -> str:
     """Describe the machine as the destination shall define it."""
-    source = parse(machine.description) if machine.description else E.domain()
+    source = _source(machine)
+    starts_with = plan.hardware.firmware_of(machine.firmware)
     domain = E.domain(type="kvm" if plan.kvm else "qemu")
-    domain.extend(_identity(source, plan))
-    domain.extend(_resources(machine, source))
-    domain.append(_os(machine.firmware, source, plan))
-    domain.append(_features(machine, source, plan))
-    cpu = cpu_element(plan.cpu, _topology(source))
+    domain.extend(_identity(machine, source, plan))
+    domain.extend(_resources(machine, source, plan))
+    domain.extend(firmware.sysinfo(source, plan.uuid))
+    domain.append(firmware.os_element(starts_with, source, plan))
+    domain.append(_features(starts_with, source, plan))
+    cpu = cpu_element(plan.cpu, _topology(machine, source, plan))
     if cpu is not None:
         domain.append(cpu)
     domain.append(_clock(machine, source, plan))
-    domain.extend((E.on_poweroff("destroy"), E.on_reboot("restart"), E.on_crash("destroy")))
+    domain.extend(_event(source, name, usual) for name, usual in _EVENTS.items())
+    domain.extend(deepcopy(power) for power in source.iterfind("pm"))
     domain.append(_devices(source, plan))
     return to_text(domain)
 
 
 def shortfalls(machine: VirtualMachine, plan: FinalDomain) -> tuple[str, ...]:
     """Say in sentences what the domain lacks of source and options."""
-    source = parse(machine.description) if machine.description else E.domain()
-    lost = [*machine.dropped, *plan.cpu.shortfalls]
+    source = _source(machine)
+    lost = [*machine.dropped, *plan.notes, *plan.cpu.shortfalls]
     if source.find("features/hyperv") is not None and not plan.kvm:
         lost.append("Hyper-V enlightenments are left out: the host emulates the CPU.")
-    return tuple(lost)
+    if _loses_variables(machine, plan):
+        lost.append(
+            "The UEFI variables (boot entries) stay behind; the machine starts from the fallback"
+            " path of its EFI partition."
+        )
+    if source.find("cpu/topology") is not None and _topology(machine, source, plan) is None:
+        lost.append("The CPU topology is left out: it does not fit the number of vCPUs asked for.")
+    if not plan.hardware.boot_order and not final_disks.boots_from_disk_first(source):
+        lost.append(
+            "The machine booted from something other than its disk first; the moved machine boots"
+            " from its disk."
+        )
+    return (*lost, *final_disks.lost_of_disks(source, plan))
 
 
-def _identity(source: Element, plan: FinalDomain) -> list[Element]:
+def _source(machine: VirtualMachine) -> Element:
+    return parse(machine.description) if machine.description else E.domain()
+
+
+def _loses_variables(machine: VirtualMachine, plan: FinalDomain) -> bool:
+    now = plan.hardware.firmware_of(machine.firmware)
+    both = machine.firmware.kind is now.kind is FirmwareKind.UEFI
+    return both and plan.nvram is None
+
+
+def _identity(machine: VirtualMachine, source: Element, plan: FinalDomain) -> list[Element]:
     uuid = [] if plan.uuid is None else [E.uuid(plan.uuid)]
-    words = [deepcopy(word) for tag in ("title", "description") for word in source.iterfind(tag)]
-    os_info = source.find(f"metadata/{{{LIBOSINFO}}}libosinfo")
-    known = [] if os_info is None else [deepcopy(os_info)]
-    return [E.name(plan.name), *uuid, *words, E.metadata(*known, label_element(plan.label))]
+    # A new one tells the guest that it is no longer where it was: what a directory server needs
+    # to know when it is brought up from a replica.
+    generation = [] if source.find("genid") is None else [E.genid()]
+    title = plan.hardware.title or source.findtext("title")
+    said = [text for text in (source.findtext("description"), plan.origin) if text]
+    return [
+        E.name(plan.name),
+        *uuid,
+        *generation,
+        *([E.title(title)] if title else []),
+        *([E.description("\n".join(said))] if said else []),
+        E.metadata(*_os_info(machine, source, plan), *_tags(source), label_element(plan.label)),
+    ]
 
 
-def _resources(machine: VirtualMachine, source: Element) -> list[Element]:
-    vcpu = E.vcpu(str(machine.vcpus), placement="static")
-    most = int(source.findtext("vcpu") or machine.vcpus)
-    if most > machine.vcpus:  # some are unplugged at boot; the topology counts them all
-        vcpu = E.vcpu(str(most), placement="static", current=str(machine.vcpus))
-    return [E.memory(str(machine.memory), unit="bytes"), vcpu]
+def _os_info(machine: VirtualMachine, source: Element, plan: FinalDomain) -> list[Element]:
+    known = source.find(f"metadata/{{{LIBOSINFO}}}libosinfo")
+    if known is not None and plan.hardware.os_id is None:
+        return [deepcopy(known)]
+    hint = machine.os_hint if (machine.os_hint or "").startswith("http") else None
+    chosen = plan.hardware.os_id or hint or plan.os_id
+    return [_OS_INFO.libosinfo(_OS_INFO.os(id=chosen))] if chosen else []
 
 
-def _os(firmware: Firmware, source: Element, plan: FinalDomain) -> Element:
-    type_ = E.type("hvm", arch=_architecture(source), machine=plan.machine_type)
-    if firmware.kind is FirmwareKind.BIOS:
-        return E.os(type_)
-    # Libvirt picks the firmware from the features; keys are enrolled exactly when they are used.
-    answer = "yes" if firmware.secure_boot else "no"
-    os = E.os(
-        type_,
-        E.firmware(
-            E.feature(enabled=answer, name="enrolled-keys"),
-            E.feature(enabled=answer, name="secure-boot"),
-        ),
-        firmware="efi",
-    )
-    if firmware.secure_boot:  # libvirt 9.0 takes the attribute beside the features only as "yes"
-        os.append(E.loader(secure="yes"))
-    return os
+def _tags(source: Element) -> list[Element]:
+    """Keep the tags that a person chose machines by."""
+    return [
+        deepcopy(found)
+        for found in source.iterfind("metadata/*")
+        if isinstance(found.tag, str) and found.tag.startswith(f"{{{tags.NAMESPACE}}}")
+    ]
 
 
-def _architecture(source: Element) -> str:
-    type_ = source.find("os/type")
-    return "x86_64" if type_ is None else type_.get("arch", "x86_64")
+def _resources(machine: VirtualMachine, source: Element, plan: FinalDomain) -> list[Element]:
+    asked = plan.hardware
+    memory = machine.memory if asked.memory is None else asked.memory * MiB
+    vcpus = asked.vcpus_of(machine.vcpus)
+    vcpu = E.vcpu(str(vcpus), placement="static")
+    most = int(source.findtext("vcpu") or vcpus)
+    if most > vcpus == machine.vcpus and asked.vcpus is None:
+        # Some are unplugged at boot; the topology counts them all.
+        vcpu = E.vcpu(str(most), placement="static", current=str(vcpus))
+    return [E.memory(str(memory), unit="bytes"), vcpu]
 
 
-def _features(machine: VirtualMachine, source: Element, plan: FinalDomain) -> Element:
+def _features(starts_with: Firmware, source: Element, plan: FinalDomain) -> Element:
     features = E.features(E.acpi(), E.apic())
     for name in _KEPT_FEATURES:
         kept = source.find(f"features/{name}")
-        # Enlightenments are KVM's: QEMU refuses to start with them elsewhere.
-        if kept is not None and (plan.kvm or name != "hyperv"):
+        if kept is not None and (plan.kvm or name not in _OF_KVM):
             features.append(deepcopy(kept))
-    if machine.firmware.secure_boot:
+    if starts_with.secure_boot:
         # Without SMM the guest could write the keys itself, so libvirt insists on it.
         features.append(E.smm(state="on"))
     return features
 
 
-def _topology(source: Element) -> Element | None:
+def _topology(machine: VirtualMachine, source: Element, plan: FinalDomain) -> Element | None:
+    """Describe sockets, cores and threads; None when nothing is asked for, or it does not fit."""
+    asked = plan.hardware.cpu_topology
+    if asked is not None:
+        return E.topology(
+            sockets=str(asked.sockets), cores=str(asked.cores), threads=str(asked.threads)
+        )
     topology = source.find("cpu/topology")
-    return None if topology is None else deepcopy(topology)
+    if topology is None:
+        return None
+    made = prod(int(str(number)) for number in topology.attrib.values())
+    fits = plan.hardware.vcpus in {None, made}
+    return deepcopy(topology) if fits else None
 
 
 def _clock(machine: VirtualMachine, source: Element, plan: FinalDomain) -> Element:
@@ -130,71 +185,50 @@ def _clock(machine: VirtualMachine, source: Element, plan: FinalDomain) -> Eleme
         if timer.get("name") in _KEPT_TIMERS and (plan.kvm or timer.get("name") != "hypervclock")
     ]
     ours = [E.timer(name=name, **settings) for name, settings in _TIMERS]
-    return E.clock(*(timers or ours), offset=machine.clock.value)
+    clock = E.clock(*(timers or ours))
+    described = source.find("clock")
+    asked = _CLOCKS.get(plan.hardware.clock)
+    if asked is None and described is not None and described.get("offset"):
+        clock.attrib.update(described.attrib)
+    else:
+        clock.set("offset", asked or machine.clock.value)
+    return clock
+
+
+def _event(source: Element, name: str, usual: str) -> Element:
+    kept = source.find(name) if name in _KEPT_EVENTS else None
+    event: Element = getattr(E, name)()
+    event.text = usual if kept is None else kept.text
+    return event
 
 
 def _devices(source: Element, plan: FinalDomain) -> Element:
     slots = len(plan.disks) + len(plan.nics) + SPARE_SLOTS
     return E.devices(
-        *_disks(source, plan),
+        *final_disks.disks(source, plan),
         *_config_drive(plan),
         *_controllers(plan),
         *devices.root_ports(plan.machine_type, slots),
-        *(devices.interface(nic) for nic in plan.nics),
+        *final_nics.interfaces(source, plan, final_disks.boot_ranks(source, plan)),
         *devices.serial_console(plan.console_log, append=True),
         devices.agent_channel(),
         *_tpm(plan),
         *_display(plan),
+        *_sentinels(source),
         E.memballoon(model="virtio"),
         devices.random_source(),
     )
 
 
-def _disks(source: Element, plan: FinalDomain) -> list[Element]:
-    described = {target_of(disk): disk for disk in moving_disks(source)}
-    order = _boot_order(described, plan.disks)
-    return [
-        _disk(disk, index, plan.bus, order.get(disk.disk_id), described.get(disk.disk_id))
-        for index, disk in enumerate(plan.disks)
-    ]
-
-
-def _disk(
-    disk: FinalDisk, index: int, bus: DiskBus, order: int | None, described: Element | None
-) -> Element:
-    target = devices.target_name(_TARGET_PREFIX[bus], index)
-    element = devices.disk(disk.path, disk.format, target, bus.value)
-    # A serial that the guest's own files may name (/dev/disk/by-id) goes with the disk.
-    serial = None if described is None else described.findtext("serial")
-    if serial:
-        element.append(E.serial(serial))
-    if order is not None:
-        element.append(E.boot(order=str(order)))
-    return element
-
-
-def _boot_order(described: dict[str, Element], disks: tuple[FinalDisk, ...]) -> dict[str, int]:
-    """Rank the disks the source boots from; the first one where it does not say."""
-    asked = {
-        disk.disk_id: int(boot.get("order", "0"))
-        for disk in disks
-        if (found := described.get(disk.disk_id)) is not None
-        and (boot := found.find("boot")) is not None
-    }
-    ranked = sorted(asked, key=lambda disk_id: asked[disk_id]) or [disks[0].disk_id]
-    return {disk_id: rank for rank, disk_id in enumerate(ranked, start=1)}
-
-
 def _config_drive(plan: FinalDomain) -> list[Element]:
     if plan.config_drive is None:
         return []
-    taken = len(plan.disks) if plan.bus is not DiskBus.VIRTIO else 0
-    return [devices.cdrom(plan.config_drive, devices.target_name("sd", taken))]
+    return [devices.cdrom(plan.config_drive, final_disks.free_cdrom_target(plan))]
 
 
 def _controllers(plan: FinalDomain) -> list[Element]:
-    needed = plan.bus is DiskBus.SCSI or plan.config_drive is not None
-    return [devices.scsi_controller()] if needed else []
+    on_scsi = any(plan.hardware.bus_of(disk.disk_id) is DiskBus.SCSI for disk in plan.disks)
+    return [devices.scsi_controller()] if on_scsi or plan.config_drive is not None else []
 
 
 def _tpm(plan: FinalDomain) -> list[Element]:
@@ -216,3 +250,16 @@ def _display(plan: FinalDomain) -> list[Element]:
         E.graphics(listen, type="vnc", autoport="yes"),
         video,
     ]
+
+
+def _sentinels(source: Element) -> list[Element]:
+    """Keep what tells the host that the guest hangs or panicked: software in the guest uses it."""
+    kept = []
+    for watchdog in source.iterfind("devices/watchdog"):
+        if watchdog.get("model") in _WATCHDOGS:
+            model = {"model": watchdog.get("model", ""), "action": watchdog.get("action", "reset")}
+            kept.append(E.watchdog(**model))
+    for panic in source.iterfind("devices/panic"):
+        if panic.get("model") in _PANICS:
+            kept.append(E.panic(model="isa"))
+    return kept

@@ -120,6 +120,8 @@ def _disk(disk: Element, facts: DiskFacts) -> Disk:
         location=location,
         backend=backend,
         bus=attribute(disk, "target", "bus") or "virtio",
+        sector=int(attribute(disk, "blockio", "logical_block_size") or 512),
+        encrypted=any(disk.find(path) is not None for path in ("encryption", "source/encryption")),
     )
 
 
@@ -177,5 +179,17 @@ def _os_hint(document: Element) -> str | None:
 
 
 def disk_locations(xml: str) -> tuple[str, ...]:
-    """Say where all disks and CD-ROMs of a domain are kept, whatever their kind."""
-    return tuple(_place(disk)[0] for disk in parse(xml).iterfind("devices/disk"))
+    """Say where all disks, CD-ROMs and UEFI variables of a domain are kept."""
+    document = parse(xml)
+    disks = tuple(_place(disk)[0] for disk in document.iterfind("devices/disk"))
+    return (*disks, *filter(None, [_variables_file(document)]))
+
+
+def variables_file(xml: str) -> str:
+    """Say in which file the host keeps the UEFI variables; empty when it is not said."""
+    return _variables_file(parse(xml))
+
+
+def _variables_file(document: Element) -> str:
+    """Read it in both spellings: as text, or with a <source> of its own (libvirt 8.5)."""
+    return text_at(document, "os/nvram") or attribute(document, "os/nvram/source", "file") or ""

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from tradewind.domainxml.document import parse, text_at
+from tradewind.domainxml.document import E, parse, text_at, to_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +23,8 @@ def parse_pool(xml: str) -> PoolFacts:
         type=document.get("type", ""),
         path=text_at(document, "target/path") or None,
     )
+
+
+def folder_pool(name: str, path: str) -> str:
+    """Describe a pool of the files in a folder that is there."""
+    return to_text(E.pool(E.name(name), E.target(E.path(path)), type="dir"))

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from tradewind.domainxml import devices
-from tradewind.domainxml.document import E, Element, parse, to_text
+from tradewind.domainxml.document import E, Element, attribute, find, parse, to_text
 from tradewind.domainxml.labels import label_element
+from tradewind.errors import HypervisorError
 from tradewind.model.label import Label
-from tradewind.model.machine import Nic
+from tradewind.model.network import Plug
 from tradewind.model.worker import WorkerSpec
 
 # Slots that the worker's own devices take: system disk, NIC, SCSI, serial (agent), RNG.
@@ -17,6 +18,7 @@ SPARE_SLOTS: Final = 4
 
 # virtio-blk hands 20 bytes of a serial to the guest and cuts the rest (VIRTIO_BLK_ID_BYTES).
 SERIAL_LENGTH: Final = 20
+DEFAULT_SECTOR: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def _devices(worker: WorkerDomain) -> Element:
         devices.scsi_controller(),
         E.controller(type="usb", model="none"),
         *devices.root_ports(worker.machine_type, slots),
-        devices.interface(Nic(mac=worker.mac, network=worker.spec.network)),
+        devices.interface(worker.mac, Plug(name=worker.spec.network)),
         *devices.serial_console(worker.console_log, append=False),
         devices.agent_channel(),
         E.video(E.model(type="none")),
@@ -83,12 +85,20 @@ def _system_disk(path: str) -> Element:
     )
 
 
-def attached_disk(path: str, format_: str, serial: str, target: str) -> str:
-    """Describe a volume to hot-attach; the guest finds it as /dev/disk/by-id/virtio-<serial>."""
+def attached_disk(path: str, format_: str, serial: str, target: str, sector: int = 512) -> str:
+    """Describe a volume to hot-attach; the guest finds it as /dev/disk/by-id/virtio-<serial>.
+
+    `sector` is in bytes; a partition table that counts in others is not found.
+    """
     if not 0 < len(serial) <= SERIAL_LENGTH:
         raise ValueError(f"disk serial {serial!r}: 1 to {SERIAL_LENGTH} characters")
     disk = devices.disk(path, format_, target, "virtio")
+    # By default QEMU stops a guest whose disk finds no room: the writer would hang, not fail.
+    find(disk, "driver").set("error_policy", "report")
     disk.append(E.serial(serial))
+    if sector != DEFAULT_SECTOR:
+        size = str(sector)
+        disk.append(E.blockio(logical_block_size=size, physical_block_size=size))
     return to_text(disk)
 
 
@@ -105,3 +115,29 @@ def find_disk(domain_xml: str, serial: str) -> str | None:
         if disk.findtext("serial") == serial:
             return to_text(disk)
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class PluggedDisk:
+    """A disk of a running domain: its target, where its contents are, and how a merge stands.
+
+    `ready_to_pivot` says that what a block job copies has caught up with what the guest writes.
+    """
+
+    target: str
+    source: str
+    ready_to_pivot: bool
+
+
+def plugged_disk(domain_xml: str, serial: str) -> PluggedDisk:
+    """Describe the disk with this serial; HypervisorError when it is not there."""
+    xml = find_disk(domain_xml, serial)
+    if xml is None:
+        raise HypervisorError(f"disk {serial} is not attached to the worker any more")
+    disk = parse(xml)
+    return PluggedDisk(
+        target=attribute(disk, "target", "dev") or "",
+        source=attribute(disk, "source", "file") or attribute(disk, "source", "dev") or "",
+        # https://libvirt.org/formatdomain.html: <mirror ready="yes">, of a job that may be pivoted
+        ready_to_pivot=attribute(disk, "mirror", "ready") == "yes",
+    )

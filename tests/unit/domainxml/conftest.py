@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from tradewind.model.deploy import CpuChoice, CpuMode, FinalDisk, FinalDomain
+from tradewind.model.deploy import CpuChoice, CpuMode, FinalDisk, FinalDomain, FinalNic
 from tradewind.model.host import HostFacts
 from tradewind.model.label import Label, Purpose
-from tradewind.model.machine import Nic
+from tradewind.model.network import Plug
 from tradewind.units import GiB
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "domainxml"
@@ -132,7 +132,7 @@ def plan(label: Label) -> FinalDomain:
             FinalDisk(disk_id="sda", path="/pool/ledger01-sda.qcow2", format="qcow2"),
             FinalDisk(disk_id="sdb", path="/pool/ledger01-sdb.qcow2", format="qcow2"),
         ),
-        nics=(Nic(mac="52:54:00:1a:2b:3c", network="default"),),
+        nics=(FinalNic(mac="52:54:00:1a:2b:3c", plug=Plug(name="default")),),
         tpm=True,
         console_log="/var/log/libvirt/qemu/ledger01-console.log",
         label=label.model_copy(update={"purpose": Purpose.MACHINE}),

@@ -118,7 +118,11 @@ def test_label_that_cannot_be_read(text: str) -> None:
 
 def test_host_capabilities(document: Document) -> None:
     text = document("host-capabilities")
-    assert parse_host_capabilities(text) == HostCapabilities(architecture="x86_64", kvm=True)
+    assert parse_host_capabilities(text) == HostCapabilities(
+        architecture="x86_64",
+        kvm=True,
+        machine_types=("pc", "q35", "isapc", "pc-i440fx-7.2", "pc-q35-7.2"),
+    )
     emulating = text.replace("<domain type='kvm'/>", "")
     assert not parse_host_capabilities(emulating).kvm
 

@@ -5,8 +5,10 @@ from tests.unit.domainxml.conftest import Compare
 from tradewind.domainxml.final import console_log_path, final_domain, shortfalls
 from tradewind.domainxml.machine import DiskFacts, parse_machine
 from tradewind.errors import HypervisorError
-from tradewind.model.deploy import CpuChoice, CpuMode, DiskBus, FinalDisk, FinalDomain, Vnc
-from tradewind.model.machine import Disk, Nic, VirtualMachine
+from tradewind.model.deploy import CpuChoice, CpuMode, FinalDisk, FinalDomain, FinalNic, Vnc
+from tradewind.model.hardware import DiskBus, Hardware
+from tradewind.model.machine import Disk, VirtualMachine
+from tradewind.model.network import Plug
 from tradewind.units import GiB, MiB
 
 
@@ -35,8 +37,8 @@ def till_plan(plan: FinalDomain) -> FinalDomain:
                 FinalDisk(disk_id="vdb", path="/dev/vg1/till-7-vdb", format="raw"),
             ),
             "nics": (
-                Nic(mac="52:54:00:aa:bb:01", network="shop"),
-                Nic(mac="52:54:00:aa:bb:02", network="shop"),
+                FinalNic(mac="52:54:00:aa:bb:01", plug=Plug(name="shop")),
+                FinalNic(mac="52:54:00:aa:bb:02", plug=Plug(name="shop")),
             ),
             "vnc": Vnc(listen="127.0.0.1"),
             "console_log": None,
@@ -59,12 +61,14 @@ def test_uefi_with_kvm_and_vnc(
 def test_disks_on_scsi_with_a_config_drive(
     machine: VirtualMachine, plan: FinalDomain, same_as_golden: Compare
 ) -> None:
-    changed = plan.model_copy(update={"bus": DiskBus.SCSI, "config_drive": "/pool/ledger01.iso"})
+    changed = plan.model_copy(
+        update={"hardware": Hardware(disk_bus=DiskBus.SCSI), "config_drive": "/pool/ledger01.iso"}
+    )
     same_as_golden("final-scsi", final_domain(machine, changed))
 
 
 def test_disks_on_sata(machine: VirtualMachine, plan: FinalDomain, same_as_golden: Compare) -> None:
-    changed = plan.model_copy(update={"bus": DiskBus.SATA, "tpm": False})
+    changed = plan.model_copy(update={"hardware": Hardware(disk_bus=DiskBus.SATA), "tpm": False})
     same_as_golden("final-sata", final_domain(machine, changed))
 
 
@@ -93,11 +97,18 @@ def test_windows_under_emulation_says_what_it_loses(
     emulated = till_plan.model_copy(update={"kvm": False})
     xml = final_domain(till, emulated)
     assert "hyperv" not in xml
+    variables = (
+        "The UEFI variables (boot entries) stay behind; the machine starts from the fallback path"
+        " of its EFI partition."
+    )
     assert shortfalls(till, emulated) == (
         *till.dropped,
         "Hyper-V enlightenments are left out: the host emulates the CPU.",
+        variables,
     )
-    assert shortfalls(till, till_plan) == till.dropped
+    assert shortfalls(till, till_plan) == (*till.dropped, variables)
+    kept = till_plan.model_copy(update={"nvram": "/pool/till-7.fd"})
+    assert shortfalls(till, kept) == till.dropped
 
 
 def test_names_that_are_markup_stay_names(machine: VirtualMachine, plan: FinalDomain) -> None:

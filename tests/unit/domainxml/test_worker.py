@@ -66,6 +66,12 @@ def test_attached_block_device(same_as_golden: Compare) -> None:
     )
 
 
+def test_attached_with_large_sectors(same_as_golden: Compare) -> None:
+    same_as_golden(
+        "attached-4k", attached_disk("/pool/a-sda.qcow2", "qcow2", "tw-a1b2c3d4-0", "vdb", 4096)
+    )
+
+
 @pytest.mark.parametrize("serial", ["", "123456789012345678901"])
 def test_serial_that_the_guest_would_not_see_whole(serial: str) -> None:
     with pytest.raises(ValueError, match="1 to 20"):
