@@ -7,7 +7,8 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Final
 
 import paramiko
@@ -24,6 +25,10 @@ UNANSWERED: Final = 40
 # GCM needs no second pass for a MAC; the rest is paramiko's own order.
 _CIPHERS: Final = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes256-ctr")
 
+# Lends a connected socket to an address and port within that many seconds, or raises
+# ConnectionFailedError.
+Dial = Callable[[str, int, float], AbstractContextManager[socket.socket]]
+
 logging.getLogger("paramiko").setLevel(logging.WARNING)
 # Whatever the transport logs it also raises; a host that is still booting would fill the log with
 # stack traces.
@@ -31,8 +36,22 @@ logging.getLogger("paramiko.transport").setLevel(logging.CRITICAL)
 
 
 @contextlib.contextmanager
+def directly(address: str, port: int, timeout: float) -> Iterator[socket.socket]:
+    """Lend a TCP connection of our own; the plainest `Dial`."""
+    try:
+        connection = socket.create_connection((address, port), timeout)
+    except (OSError, UnicodeError) as error:
+        # UnicodeError: a host name that cannot be encoded for DNS.
+        raise _unreachable(f"{address}:{port}", error) from None
+    with contextlib.closing(connection):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED * 1000)
+        yield connection
+
+
+@contextlib.contextmanager
 def proven(
-    address: str, port: int, pinned_text: str, timeout: float
+    address: str, port: int, pinned_text: str, timeout: float, dial: Dial = directly
 ) -> Iterator[paramiko.Transport]:
     """Lend a connection to a host that proved the pinned key; nobody is logged in yet.
 
@@ -41,15 +60,15 @@ def proven(
     """
     deadline = time.monotonic() + timeout
     if not pinned_text.strip():
-        raise refusal(address, port, "", next(_offers(address, port, timeout), None))
+        raise refusal(address, port, "", next(_offers(address, port, timeout, dial), None))
     pinned = PinnedKey.parse(pinned_text, address)
     if pinned.key is None:
-        key_line = resolve_host_key(address, port, pinned_text, timeout)
+        key_line = resolve_host_key(address, port, pinned_text, timeout, dial)
         pinned = PinnedKey.parse(key_line, address)
-    with _negotiated(address, port, pinned.algorithms, deadline) as transport:
+    with _negotiated(address, port, pinned.algorithms, deadline, dial) as transport:
         offered = _shown(transport)
         if offered is None:
-            other = next(_offers(address, port, timeout), None)
+            other = next(_offers(address, port, timeout, dial), None)
             raise refusal(address, port, pinned.fingerprint, other)
         if not pinned.matches(offered):
             raise refusal(address, port, pinned.fingerprint, offered)
@@ -69,23 +88,27 @@ def offered_host_keys(address: str, port: int = 22, timeout: float = 15) -> tupl
     return tuple(_offers(address, port, timeout))
 
 
-def resolve_host_key(address: str, port: int, pinned_text: str, timeout: float = 15) -> str:
+def resolve_host_key(
+    address: str, port: int, pinned_text: str, timeout: float = 15, dial: Dial = directly
+) -> str:
     """Turn what is pinned into "type base64"; a fingerprint is compared with what is offered."""
     pinned = PinnedKey.parse(pinned_text, address) if pinned_text.strip() else None
     if pinned is not None and pinned.key is not None:
         return pinned.key.line
     preferred = None
-    for key in _offers(address, port, timeout):
+    for key in _offers(address, port, timeout, dial):
         preferred = preferred or key
         if pinned is not None and pinned.matches(key):
             return key.line
     raise refusal(address, port, pinned.fingerprint if pinned else "", preferred)
 
 
-def answers(address: str, port: int, pinned_text: str, timeout: float = 5) -> bool:
+def answers(
+    address: str, port: int, pinned_text: str, timeout: float = 5, dial: Dial = directly
+) -> bool:
     """Whether an SSH server with the pinned key answers there within `timeout` seconds."""
     try:
-        with proven(address, port, pinned_text, timeout):
+        with proven(address, port, pinned_text, timeout, dial):
             return True
     except (ConnectionFailedError, HostKeyError):
         return False
@@ -93,10 +116,10 @@ def answers(address: str, port: int, pinned_text: str, timeout: float = 5) -> bo
 
 @contextlib.contextmanager
 def _negotiated(
-    address: str, port: int, key_types: Sequence[str], deadline: float
+    address: str, port: int, key_types: Sequence[str], deadline: float, dial: Dial
 ) -> Iterator[paramiko.Transport]:
     """Lend a transport after key exchange; `_shown` is None when no key of these types exists."""
-    with contextlib.closing(_dial(address, port, deadline)) as connection:
+    with dial(address, port, max(0.1, deadline - time.monotonic())) as connection:
         transport = paramiko.Transport(connection)
         try:
             options = transport.get_security_options()
@@ -133,27 +156,13 @@ def _shown(transport: paramiko.Transport) -> PublicKey | None:
     return PublicKey(transport.host_key.get_name(), transport.host_key.get_base64())
 
 
-def _offers(address: str, port: int, timeout: float) -> Iterator[PublicKey]:
+def _offers(address: str, port: int, timeout: float, dial: Dial = directly) -> Iterator[PublicKey]:
     for key_type in KEY_TYPES:
         deadline = time.monotonic() + timeout
-        with _negotiated(address, port, algorithms(key_type), deadline) as transport:
+        with _negotiated(address, port, algorithms(key_type), deadline, dial) as transport:
             key = _shown(transport)
         if key is not None:
             yield key
-
-
-def _dial(address: str, port: int, deadline: float) -> socket.socket:
-    where = f"{address}:{port}"
-    try:
-        connection = socket.create_connection(
-            (address, port), timeout=max(0.1, deadline - time.monotonic())
-        )
-    except (OSError, UnicodeError) as error:
-        # UnicodeError: a host name that cannot be encoded for DNS.
-        raise _unreachable(where, error) from None
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED * 1000)
-    return connection
 
 
 def _unreachable(where: str, error: OSError | UnicodeError) -> ConnectionFailedError:

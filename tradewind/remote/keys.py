@@ -6,9 +6,13 @@ No message ever contains the value.
 
 import base64
 import binascii
+import contextlib
+import io
 from pathlib import Path
 
+import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_ssh_private_key,
@@ -60,3 +64,33 @@ def _checked(content: bytes, field: str) -> SecretStr:
             "a private key begins with -----BEGIN … PRIVATE KEY-----; a public one does not do",
         ) from None
     return SecretStr(text)
+
+
+def login_key(private_key: SecretStr) -> paramiko.PKey:
+    """Read a private key in OpenSSH, PEM or PKCS#8 form; no part of it gets into a message."""
+    text = private_key.get_secret_value().strip().encode() + b"\n"
+    loader = (
+        serialization.load_ssh_private_key
+        if b"BEGIN OPENSSH" in text
+        else serialization.load_pem_private_key
+    )
+    try:
+        # paramiko reads RSA, EC and OPENSSH headings only: everything is turned into the last.
+        openssh = loader(text, password=None).private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.OpenSSH,
+            serialization.NoEncryption(),
+        )
+        for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
+            with contextlib.suppress(paramiko.SSHException):
+                return kind.from_private_key(io.StringIO(openssh.decode()))
+    except TypeError:
+        raise KeyMaterialError(
+            "the SSH private key is locked by a passphrase", "give a key without a passphrase"
+        ) from None
+    except (ValueError, UnsupportedAlgorithm):
+        pass
+    raise KeyMaterialError(
+        "the SSH private key is not a key that can be used",
+        "give an Ed25519, ECDSA or RSA private key in OpenSSH or PEM form",
+    )

@@ -2,7 +2,6 @@
 """A shell on a host or in a worker, over one SSH connection."""
 
 import contextlib
-import io
 import math
 import shlex
 import threading
@@ -11,14 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import paramiko
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
 from pydantic import SecretStr
 
 from tradewind.errors import (
     AccessRefusedError,
     ConnectionFailedError,
-    KeyMaterialError,
     LateError,
     RemoteCommandError,
 )
@@ -30,8 +26,9 @@ from tradewind.remote.handshake import (
     offered_host_key,
     offered_host_keys,
     proven,
-    resolve_host_key,
 )
+from tradewind.remote.keys import login_key
+from tradewind.remote.road import DIRECT, Road
 from tradewind.units import MiB
 
 __all__ = [
@@ -42,9 +39,9 @@ __all__ = [
     "offered_host_key",
     "offered_host_keys",
     "probe",
-    "resolve_host_key",
 ]
 
+_TIMEOUT: Final = 30
 # More than any command we run has to say; a hostile guest cannot fill the controller's memory.
 MAX_OUTPUT: Final = 32 * MiB
 # Seconds a command has to end after SIGTERM, and that we wait longer than the far side does.
@@ -52,6 +49,10 @@ _KILL_AFTER: Final = 5
 _GRACE: Final = 15
 _PIECE: Final = 32 * 1024
 _TAIL_LINES: Final = 12
+
+# Who asks for a connection, for the far side's log; and its refusal (RFC 4254, section 5.1).
+_ORIGIN: Final = ("127.0.0.1", 0)
+_PROHIBITED: Final = 1
 
 _WRITE: Final = (
     't=$(mktemp "$1.XXXXXX") && '
@@ -66,7 +67,7 @@ def connect(
     username: str,
     private_key: SecretStr,
     host_key: str,
-    timeout: float = 30,
+    timeout: float = _TIMEOUT,
 ) -> Iterator["Shell"]:
     """Lend a shell; `private_key` is the key's text and never leaves memory.
 
@@ -74,12 +75,21 @@ def connect(
     HostKeyError, ConnectionFailedError (unreachable within `timeout` seconds), AccessRefusedError
     (the host does not accept the account or the key) or KeyMaterialError.
     """
-    key = _load(private_key)
-    with proven(address, port, host_key, timeout) as transport:
-        where = f"{username}@{address}:{port}"
+    access = HostAccess(
+        host=address, port=port, username=username, private_key=private_key, host_key=host_key
+    )
+    with _logged_in(access, timeout, DIRECT) as shell:
+        yield shell
+
+
+@contextlib.contextmanager
+def _logged_in(access: HostAccess, timeout: float, road: Road) -> Iterator["Shell"]:
+    key = login_key(access.private_key)
+    with proven(access.host, access.port, access.host_key, timeout, road.dial) as transport:
+        where = f"{access.username}@{access.host}:{access.port}"
         transport.auth_timeout = timeout
         try:
-            transport.auth_publickey(username, key)
+            transport.auth_publickey(access.username, key)
         except paramiko.AuthenticationException as error:
             raise _refused(where, key, error) from None
         except (paramiko.SSHException, OSError, EOFError) as error:
@@ -87,12 +97,12 @@ def connect(
         yield Shell(transport, where)
 
 
-def probe(address: str, port: int, host_key: str, timeout: float = 5) -> bool:
+def probe(address: str, port: int, host_key: str, timeout: float = 5, road: Road = DIRECT) -> bool:
     """Whether an SSH server with the pinned key answers there within `timeout` seconds.
 
     False for anything else that may be there: nothing, no SSH server, one with another key.
     """
-    return answers(address, port, host_key, timeout)
+    return answers(address, port, host_key, timeout, road.dial)
 
 
 class Shell:
@@ -127,6 +137,25 @@ class Shell:
     def write(self, path: str, content: bytes, mode: int = 0o600) -> None:
         """Put a file there in one move: a reader sees the old file or the whole new one."""
         self.run(["sh", "-c", _WRITE, "sh", path, f"{mode:o}"], stdin=content)
+
+    def reaches(self, address: str, port: int, timeout: float = 1) -> bool:
+        """Whether a TCP port answers when it is tried from there."""
+        target = (address, port)
+        try:
+            self._transport.open_channel("direct-tcpip", target, _ORIGIN, timeout=timeout).close()
+        except (paramiko.SSHException, EOFError, OSError):
+            return False
+        return True
+
+    def forwards(self) -> bool:
+        """Whether the SSH server opens connections for us, wherever they lead."""
+        try:
+            self._transport.open_channel("direct-tcpip", ("127.0.0.1", 22), _ORIGIN).close()
+        except paramiko.ChannelException as error:
+            return error.code != _PROHIBITED
+        except (paramiko.SSHException, EOFError, OSError):
+            return False
+        return True
 
     @contextlib.contextmanager
     def _channel(self, argv: Sequence[str], timeout: float) -> Iterator[paramiko.Channel]:
@@ -215,36 +244,6 @@ class _Conversation:
                     return
 
 
-def _load(private_key: SecretStr) -> paramiko.PKey:
-    """Read a private key in OpenSSH, PEM or PKCS#8 form; no part of it gets into a message."""
-    text = private_key.get_secret_value().strip().encode() + b"\n"
-    loader = (
-        serialization.load_ssh_private_key
-        if b"BEGIN OPENSSH" in text
-        else serialization.load_pem_private_key
-    )
-    try:
-        # paramiko reads RSA, EC and OPENSSH headings only: everything is turned into the last.
-        openssh = loader(text, password=None).private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.OpenSSH,
-            serialization.NoEncryption(),
-        )
-        for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
-            with contextlib.suppress(paramiko.SSHException):
-                return kind.from_private_key(io.StringIO(openssh.decode()))
-    except TypeError:
-        raise KeyMaterialError(
-            "the SSH private key is locked by a passphrase", "give a key without a passphrase"
-        ) from None
-    except (ValueError, UnsupportedAlgorithm):
-        pass
-    raise KeyMaterialError(
-        "the SSH private key is not a key that can be used",
-        "give an Ed25519, ECDSA or RSA private key in OpenSSH or PEM form",
-    )
-
-
 def _refused(
     where: str, key: paramiko.PKey, error: paramiko.AuthenticationException
 ) -> AccessRefusedError:
@@ -271,12 +270,10 @@ def _tail(text: str) -> str:
 
 
 def connect_to_worker(worker: Worker) -> contextlib.AbstractContextManager[Shell]:
-    """Lend a root shell in a worker."""
-    return connect(
-        worker.address, worker.port, worker.username, worker.private_key, worker.host_key
-    )
+    """Lend a root shell in a worker, over the road that leads to it."""
+    return _logged_in(worker.login, _TIMEOUT, Road(worker.via))
 
 
 def connect_to_host(access: HostAccess) -> contextlib.AbstractContextManager[Shell]:
     """Lend a shell on a host, with the rights of its account."""
-    return connect(access.host, access.port, access.username, access.private_key, access.host_key)
+    return _logged_in(access, _TIMEOUT, DIRECT)

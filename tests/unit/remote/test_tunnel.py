@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The OpenSSH client's wrapper, and unix sockets through it."""
 
+import os
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.unit.remote.conftest import Server, free_port
+from tests.fakes.ssh_server import Server, free_port
 from tradewind.errors import AccessRefusedError, ConnectionFailedError, HostKeyError, OptionError
-from tradewind.remote.tunnel import client_files, forward_unix_socket
+from tradewind.remote.client import client_files
+from tradewind.remote.tunnel import forward_unix_socket
 
 
 @pytest.fixture
@@ -53,6 +56,21 @@ def test_the_wrapper_logs_in_without_any_configuration(server: Server) -> None:
         assert said.stdout == b"there\n"
         assert files.folder.stat().st_mode & 0o777 == 0o700
         assert files.key.stat().st_mode & 0o777 == 0o600
+
+
+def test_this_process_never_opens_the_wrapper_for_writing(server: Server) -> None:
+    """A child that another thread forks meanwhile would hold it open: "text file busy"."""
+    written: list[str] = []
+
+    def note(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "open" and isinstance(arguments[2], int) and arguments[2] & os.O_ACCMODE:
+            written.append(Path(str(arguments[0])).name)
+
+    sys.addaudithook(note)  # stays: an audit hook cannot be taken back, and this one is harmless
+    with client_files(server.access()) as files:
+        assert files.ssh.stat().st_mode & 0o777 == 0o700
+    assert "known_hosts" in written
+    assert "ssh" not in written
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "rsa"])
