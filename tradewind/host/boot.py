@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Watch a machine until it proves that it booted."""
 
+import contextlib
 import re
 import socket
 import time
-from typing import Final
+from typing import Any, Final
 
 import libvirt
 
-from tradewind.errors import LateError
+from tradewind.errors import BootFailedError, ConnectionFailedError, LateError
 from tradewind.host import domains
-from tradewind.host.console import Console
-from tradewind.model.report import BootEvidence, BootProof
+from tradewind.host.console import Console, plain
+from tradewind.model.proof import BootEvidence, BootProof
 from tradewind.model.worker import WorkerAddressSource
+from tradewind.remote import shell
+from tradewind.remote.road import DIRECT, Road
 from tradewind.waiting import wait_for
 
 # A machine with an agent installed shows it within this many seconds after it shows a login
@@ -32,10 +35,12 @@ def prove_boot(
     *,
     timeout: float,
     agent_expected: bool,
+    road: Road = DIRECT,
 ) -> BootProof:
     """Wait for the guest agent, else an address with an open port, else a login prompt.
 
-    LateError after `timeout` seconds, with what the console said last.
+    Ports are tried from here, and then from the host when `road` leads through it.
+    BootFailedError after `timeout` seconds, with what the console said last.
     """
     domain = domains.require_domain(connection, name)
     begun = time.monotonic()
@@ -47,7 +52,7 @@ def prove_boot(
         if best is not None:
             return best
         if not weaker:
-            found = _address(domain, seconds) or _console(console, seconds)
+            found = _address(domain, seconds, road) or _console(console, seconds)
             if found is not None:
                 weaker.append((seconds, found))
         settled = weaker and (not agent_expected or seconds - weaker[0][0] > PATIENCE)
@@ -58,7 +63,7 @@ def prove_boot(
     except LateError as error:
         if weaker:
             return weaker[0][1]
-        raise LateError(
+        raise BootFailedError(
             f"{error.message}; its console said last:\n{console.last_lines() or '(nothing)'}",
             "look at its console, and at its log in the folder of vm_console_log_dir on the host",
         ) from None
@@ -71,26 +76,39 @@ def _agent(domain: libvirt.virDomain, seconds: float) -> BootProof | None:
         return None
     name = domains.ask_agent(domain, "guest-get-host-name") or {}
     lines = (
-        f"agent: {system.get('pretty-name', system.get('name', '?'))},"
-        f" kernel {system.get('kernel-release', '?')}",
-        f"host name: {name.get('host-name', '?')}",
+        f"agent: {_said(system, 'pretty-name') or _said(system, 'name') or '?'},"
+        f" kernel {_said(system, 'kernel-release') or '?'}",
+        f"host name: {_said(name, 'host-name') or '?'}",
         f"addresses: {', '.join(addresses)}",
     )
     return BootProof(evidence=BootEvidence.AGENT, lines=lines, addresses=addresses, seconds=seconds)
 
 
-def _address(domain: libvirt.virDomain, seconds: float) -> BootProof | None:
+def _said(answer: dict[str, Any], key: str) -> str:
+    return plain(str(answer.get(key, "")))
+
+
+def _address(domain: libvirt.virDomain, seconds: float, road: Road) -> BootProof | None:
     addresses = domains.addresses(domain, WorkerAddressSource.LEASE)
     for address in addresses:
-        for port in PORTS:
-            if _listens(address, port):
-                lines = (f"DHCP lease {address}; TCP port {port} answers",)
-                return BootProof(
-                    evidence=BootEvidence.ADDRESS,
-                    lines=lines,
-                    addresses=addresses,
-                    seconds=seconds,
-                )
+        port = _open_port(address, road)
+        if port is not None:
+            return BootProof(
+                evidence=BootEvidence.ADDRESS,
+                lines=(f"DHCP lease {address}; TCP port {port} answers",),
+                addresses=addresses,
+                seconds=seconds,
+            )
+    return None
+
+
+def _open_port(address: str, road: Road) -> int | None:
+    from_here = next((port for port in PORTS if _listens(address, port)), None)
+    if from_here is not None or road.via is None:
+        return from_here
+    # A login that fails must not end the watch: the next look, or another witness, may do better.
+    with contextlib.suppress(ConnectionFailedError), shell.connect_to_host(road.via) as host:
+        return next((port for port in PORTS if host.reaches(address, port)), None)
     return None
 
 

@@ -21,7 +21,7 @@ from tradewind.errors import (
 )
 from tradewind.model.host import HostAccess
 from tradewind.remote import shell
-from tradewind.remote.tunnel import client_files
+from tradewind.remote.client import client_files
 
 # Seconds between keep-alive messages, and how many may stay unanswered: a host that vanished is
 # noticed after half a minute instead of never.

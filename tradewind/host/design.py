@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decide what the final machine will be, before anything is made."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import libvirt
@@ -10,14 +11,17 @@ import libvirt
 from tradewind.domainxml.cpu import choose_cpu
 from tradewind.domainxml.final import console_log_path
 from tradewind.errors import BadInputError, OptionError
-from tradewind.host import domains, storage, validate
-from tradewind.model.deploy import CpuChoice, FinalDisk, FinalDomain, Vnc
+from tradewind.host import demands, domains, networks, storage, validate
+from tradewind.host.facts import for_machine
+from tradewind.model.deploy import CpuChoice, FinalDisk, FinalDomain, FinalNic, Vnc
+from tradewind.model.deploy_request import DeployRequest
+from tradewind.model.hardware import Autostart, Hardware
 from tradewind.model.host import HostFacts
 from tradewind.model.label import Label
-from tradewind.model.machine import FirmwareKind, Nic, VirtualMachine
+from tradewind.model.machine import Nic, VirtualMachine
+from tradewind.model.network import NetworkMap
 from tradewind.model.options import ProviderOptions
-from tradewind.model.requests import DeployRequest
-from tradewind.model.storage import NetworkMap, ReplicaVolume
+from tradewind.model.storage import ReplicaVolume
 
 
 def check(
@@ -28,32 +32,43 @@ def check(
     facts: HostFacts,
 ) -> None:
     """Raise everything at once that would keep the machine from being defined."""
+    chosen = request.hardware
+    # All else depends on the machine type.
+    facts = for_machine(connection, facts, chosen.machine_type)
     validate.require_all(
         [
             lambda: _require_free_name(connection, final_name(request, machine)),
-            lambda: _require_firmware(machine, facts),
+            *(partial(demand, machine, chosen, facts) for demand in demands.ALL),
             lambda: _require_tpm(options, facts),
             lambda: _cpu(options, facts),
-            *(partial(map_nic, nic, request.network_map, facts) for nic in machine.nics),
+            *_network_checks(connection, machine, request, facts),
         ]
     )
 
 
+def _network_checks(
+    connection: libvirt.virConnect,
+    machine: VirtualMachine,
+    request: DeployRequest,
+    facts: HostFacts,
+) -> list[Callable[[], object]]:
+    """See that every NIC has its network; in a rehearsal all of them have the isolated one."""
+    if not request.rehearse:
+        return [partial(map_nic, nic, request.network_map, facts) for nic in machine.nics]
+    named = request.rehearsal_network
+    return [] if named is None else [partial(networks.require_isolated, connection, named)]
+
+
 def final_name(request: DeployRequest, machine: VirtualMachine) -> str:
-    """Name the new machine: as asked, else as on its source."""
-    return request.name or machine.name
+    """Name the new machine: as asked, else as on its source; a rehearsal's by its own name."""
+    return request.name or (f"{machine.name}-rehearsal" if request.rehearse else machine.name)
 
 
-def map_nic(nic: Nic, networks: NetworkMap, facts: HostFacts) -> Nic:
-    """Plug a NIC into its network on the destination; its MAC address stays."""
-    network = networks.networks.get(nic.network) or networks.default or nic.network
-    if network not in facts.networks:
-        raise OptionError(
-            f"NIC {nic.mac}: its network “{nic.network}” is not mapped, and {facts.hostname} has"
-            f" no network “{network}”",
-            f"map it (network_map) to one of: {', '.join(facts.networks) or 'none'}",
-        )
-    return nic.model_copy(update={"network": network})
+def map_nic(nic: Nic, mapping: NetworkMap, facts: HostFacts) -> FinalNic:
+    """Plug a NIC into what the map says; its MAC address stays."""
+    plug = mapping.plug_of(nic)
+    demands.require_plug(nic, plug, facts)
+    return FinalNic(mac=nic.mac, plug=plug)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +77,47 @@ class Parts:
 
     name: str
     disks: tuple[FinalDisk, ...]
-    nics: tuple[Nic, ...]
+    nics: tuple[FinalNic, ...]
     label: Label
+    uuid: str | None = None
+    origin: str = ""
+    os_id: str | None = None
+    autostart: bool = False
+    hardware: Hardware = field(default_factory=Hardware)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be made of which volumes; `os_id` is what was found on them."""
+
+    request: DeployRequest
+    machine: VirtualMachine
+    volumes: Sequence[ReplicaVolume]
+    label: Label
+    os_id: str | None = None
+
+
+def compose(
+    connection: libvirt.virConnect, order: Order, options: ProviderOptions, facts: HostFacts
+) -> FinalDomain:
+    """Decide all of the final machine, with what the host has now."""
+    request, machine = order.request, order.machine
+    chosen, notes = _uuid(connection, machine, request.hardware)
+    parts = Parts(
+        name=final_name(request, machine),
+        disks=final_disks(connection, order.volumes),
+        nics=tuple(map_nic(nic, request.network_map, facts) for nic in machine.nics),
+        label=order.label,
+        uuid=chosen,
+        origin=f"Moved here by Tradewind: {machine.name} of {request.source}.",
+        os_id=order.os_id,
+        autostart=_autostart(request, machine),
+        hardware=request.hardware,
+        notes=notes,
+    )
+    facts = for_machine(connection, facts, request.hardware.machine_type)
+    return final_machine(parts, options, facts)
 
 
 def final_machine(parts: Parts, options: ProviderOptions, facts: HostFacts) -> FinalDomain:
@@ -80,6 +134,12 @@ def final_machine(parts: Parts, options: ProviderOptions, facts: HostFacts) -> F
         vnc=Vnc(listen=options.vnc_listen_address) if options.enable_vm_vnc_console else None,
         console_log=log if options.enable_vm_console_log else None,
         label=parts.label,
+        uuid=parts.uuid,
+        origin=parts.origin,
+        os_id=parts.os_id,
+        autostart=parts.autostart,
+        hardware=parts.hardware,
+        notes=parts.notes,
     )
 
 
@@ -95,6 +155,35 @@ def final_disks(
         )
         for volume in volumes
     )
+
+
+def _uuid(
+    connection: libvirt.virConnect, machine: VirtualMachine, hardware: Hardware
+) -> tuple[str, tuple[str, ...]]:
+    """Keep the machine's UUID where it is free; say so where it is not."""
+    own = _as_uuid(machine.id) if hardware.keep_uuid else None
+    if own is None:
+        return str(uuid.uuid4()), ()
+    other = domains.find_domain(connection, own)
+    if other is None:
+        return own, ()
+    return str(uuid.uuid4()), (
+        f"The machine has a new UUID: “{other.name()}” on this host has its old one, {own}."
+        " Licences tied to it may ask again.",
+    )
+
+
+def _as_uuid(text: str) -> str | None:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:  # an image is called after its file
+        return None
+
+
+def _autostart(request: DeployRequest, machine: VirtualMachine) -> bool:
+    if request.hardware.autostart is Autostart.AS_SOURCE:
+        return machine.autostart and request.start
+    return request.hardware.autostart is Autostart.ON
 
 
 def _require_free_name(connection: libvirt.virConnect, name: str) -> None:
@@ -114,17 +203,4 @@ def _require_tpm(options: ProviderOptions, facts: HostFacts) -> None:
         raise OptionError(
             f"option add_tpm_device: {facts.hostname} cannot give a guest a TPM",
             "install swtpm and swtpm-tools there, or set add_tpm_device to false",
-        )
-
-
-def _require_firmware(machine: VirtualMachine, facts: HostFacts) -> None:
-    if machine.firmware.kind is FirmwareKind.UEFI and not facts.uefi:
-        raise BadInputError(
-            f"{machine.name} starts with UEFI, and {facts.hostname} has no such firmware",
-            "install ovmf there (SUSE: qemu-ovmf-x86_64)",
-        )
-    if machine.firmware.secure_boot and not facts.secure_boot:
-        raise BadInputError(
-            f"{machine.name} uses Secure Boot, and {facts.hostname} has no firmware for it",
-            "install an OVMF build with Secure Boot there",
         )

@@ -8,7 +8,7 @@ from typing import Any, Final
 import libvirt
 import libvirt_qemu
 
-from tradewind.domainxml import labels
+from tradewind.domainxml import labels, tags
 from tradewind.domainxml import worker as worker_xml
 from tradewind.domainxml.machine import DiskFacts
 from tradewind.errors import HypervisorError, NotFoundError
@@ -97,6 +97,18 @@ def power(domain: libvirt.virDomain) -> PowerState:
     return PowerState.RUNNING if domain.isActive() else PowerState.SHUT_OFF
 
 
+def starts_with_host(domain: libvirt.virDomain) -> bool:
+    """Whether a domain is started when its host starts; a transient one never is."""
+    return bool(domain.isPersistent() and domain.autostart())
+
+
+def start_with_host(connection: libvirt.virConnect, name: str, *, wanted: bool) -> None:
+    """See to it that a domain is started with its host, or is not; nothing happens when so."""
+    domain = require_domain(connection, name)
+    if starts_with_host(domain) is not wanted:
+        domain.setAutostart(int(wanted))
+
+
 def definition(domain: libvirt.virDomain) -> str:
     """Return what the domain will be at its next start; a transient one is only what it is."""
     flags = libvirt.VIR_DOMAIN_XML_INACTIVE if domain.isPersistent() else 0
@@ -127,6 +139,13 @@ def destroy(connection: libvirt.virConnect, name: str) -> bool:
     return True
 
 
+def stop(connection: libvirt.virConnect, name: str) -> None:
+    """Switch a machine off at once and keep its definition; nothing happens when it is off."""
+    domain = require_domain(connection, name)
+    if domain.isActive():
+        domain.destroy()
+
+
 def attach_volume(connection: libvirt.virConnect, name: str, replica: ReplicaVolume) -> None:
     """Hot-attach a volume to a running domain; its serial tells it from the others."""
     domain = require_domain(connection, name)
@@ -135,7 +154,7 @@ def attach_volume(connection: libvirt.virConnect, name: str, replica: ReplicaVol
         return
     path = storage.volume_path(connection, replica.volume)
     device = worker_xml.attached_disk(
-        path, replica.volume.format, replica.serial, worker_xml.free_target(xml)
+        path, replica.volume.format, replica.serial, worker_xml.free_target(xml), replica.sector
     )
     domain.attachDeviceFlags(device, libvirt.VIR_DOMAIN_AFFECT_LIVE)
 
@@ -173,8 +192,25 @@ def write_label(connection: libvirt.virConnect, name: str, label: Label) -> None
 
 def read_label(domain: libvirt.virDomain) -> Label | None:
     """Read a domain's label; None when it is not one of ours."""
+    text = _metadata(domain, labels.NAMESPACE)
+    return None if text is None else labels.from_text(text)
+
+
+def read_tags(domain: libvirt.virDomain) -> tuple[str, ...]:
+    """Read the tags that a person put on a domain, sorted: on the running one or its definition.
+
+    `virsh metadata` without --config changes only the running one, with it only the definition.
+    """
+    flags = [libvirt.VIR_DOMAIN_AFFECT_CURRENT]
+    if domain.isActive() and domain.isPersistent():
+        flags.append(libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+    texts = [_metadata(domain, tags.NAMESPACE, flag) for flag in flags]
+    return tuple(sorted({tag for text in texts if text for tag in tags.from_text(text)}))
+
+
+def _metadata(domain: libvirt.virDomain, namespace: str, flags: int = 0) -> str | None:
     try:
-        text = domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, labels.NAMESPACE)
+        text: str = domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, namespace, flags)
     except libvirt.libvirtError as error:
         if error.get_error_code() in {
             libvirt.VIR_ERR_NO_DOMAIN_METADATA,
@@ -182,7 +218,7 @@ def read_label(domain: libvirt.virDomain) -> Label | None:
         }:
             return None
         raise
-    return labels.from_text(text)
+    return text
 
 
 def ask_agent(domain: libvirt.virDomain, command: str, timeout: int = AGENT_TIMEOUT) -> Any:

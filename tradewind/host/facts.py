@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a host offers, asked of its libvirt."""
 
-from typing import Final
+from collections.abc import Collection, Sequence
+from typing import Any, Final
 
 import libvirt
 
-from tradewind.domainxml import capabilities
+from tradewind.domainxml import capabilities, network, node_device
+from tradewind.errors import OptionError
 from tradewind.model.host import HostFacts
 
 # The one x86 machine type with PCI Express, which hot-plug, UEFI and Secure Boot want.
@@ -15,24 +17,81 @@ MACHINE: Final = "q35"
 def survey(connection: libvirt.virConnect) -> HostFacts:
     """Ask for versions, virtualization, firmware, TPM, CPU modes, pools and networks."""
     host = capabilities.parse_host_capabilities(connection.getCapabilities())
-    virtualization = "kvm" if host.kvm else "qemu"
-    domain = capabilities.parse_domain_capabilities(
-        connection.getDomainCapabilities(None, host.architecture, MACHINE, virtualization, 0)
-    )
+    domain = _capabilities(connection, host.architecture, MACHINE, kvm=host.kvm)
+    described = [
+        (net, network.parse_network(net.XMLDesc())) for net in connection.listAllNetworks()
+    ]
+    networks = [found for _net, found in described]
+    bridges = {found.bridge for net, found in described if net.isActive() and found.bridge}
     return HostFacts(
         hostname=connection.getHostname(),
         libvirt_version=_version(connection.getLibVersion()),
         qemu_version=_version(connection.getVersion()),
         kvm=host.kvm,
-        uefi=domain.uefi,
-        secure_boot=domain.secure_boot,
-        tpm=domain.tpm,
         cpu_modes=domain.cpu_modes,
         cpu_features=_cpu_features(connection, host.architecture, domain),
-        machine_type=domain.machine_type,
         pools=tuple(sorted(pool.name() for pool in connection.listAllStoragePools())),
-        networks=tuple(sorted(net.name() for net in connection.listAllNetworks())),
+        networks=tuple(sorted(net.name for net in networks)),
+        machine_types=host.machine_types,
+        port_groups=tuple(f"{net.name}/{group}" for net in networks for group in net.port_groups),
+        tagging=tuple(net.name for net in networks if net.tags),
+        devices=_devices(connection, bridges),
+        **_of_machine(domain),
     )
+
+
+def for_machine(
+    connection: libvirt.virConnect, facts: HostFacts, machine_type: str | None
+) -> HostFacts:
+    """Say what the host offers to guests of another machine type.
+
+    OptionError when it has none of that name.
+    """
+    if machine_type is None:
+        return facts
+    if machine_type not in facts.machine_types:
+        raise OptionError(
+            f"machine_type: {facts.hostname} has no machine type “{machine_type}”",
+            f"choose one of: {', '.join(_choices(facts.machine_types))}",
+        )
+    architecture = capabilities.parse_host_capabilities(connection.getCapabilities()).architecture
+    domain = _capabilities(connection, architecture, machine_type, kvm=facts.kvm)
+    return facts.model_copy(update=_of_machine(domain))
+
+
+def _choices(machine_types: Sequence[str]) -> list[str]:
+    """Leave out microvm, isapc and the like: nothing that is moved runs on them."""
+    return sorted(name for name in machine_types if name.startswith(("pc", "q35")))
+
+
+def _of_machine(domain: capabilities.DomainCapabilities) -> dict[str, Any]:
+    names = ("uefi", "secure_boot", "tpm", "machine_type", "disk_buses", "loaders", "most_vcpus")
+    return {name: getattr(domain, name) for name in names}
+
+
+def _capabilities(
+    connection: libvirt.virConnect, architecture: str, machine_type: str, *, kvm: bool
+) -> capabilities.DomainCapabilities:
+    virtualization = "kvm" if kvm else "qemu"
+    return capabilities.parse_domain_capabilities(
+        connection.getDomainCapabilities(None, architecture, machine_type, virtualization, 0)
+    )
+
+
+def _devices(connection: libvirt.virConnect, bridges: Collection[str]) -> tuple[str, ...]:
+    """Name the host's network devices; none where libvirt does not know them all.
+
+    `bridges` are some that are there. Without udev (in a container) libvirt lists the devices that
+    there were when it started; and it may have no driver for them at all.
+    """
+    try:
+        found = connection.listAllDevices(libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_NET)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() in {libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_NO_CONNECT}:
+            return ()
+        raise
+    names = {node_device.interface(device.XMLDesc()) for device in found}
+    return tuple(sorted(names)) if names.issuperset(bridges) else ()
 
 
 def _cpu_features(

@@ -7,13 +7,13 @@ label of the machine that uses it.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
 import libvirt
 
 from tradewind.domainxml import machine as machine_xml
-from tradewind.host import backup, domains, storage
+from tradewind.host import backup, checkpoints, domains, networks, storage
 from tradewind.model.label import LabelState
 from tradewind.model.leftover import Leftover, LeftoverKind
 from tradewind.ports import Remote
@@ -30,7 +30,13 @@ def run_of(name: str) -> str | None:
 
 def find(connection: libvirt.virConnect) -> tuple[Leftover, ...]:
     """List everything temporary on the host, jobs first: the order in which it can be removed."""
-    return (*_backup_jobs(connection), *_domains(connection), *_volumes(connection))
+    return (
+        *_backup_jobs(connection),
+        *_checkpoints(connection),
+        *_domains(connection),
+        *_networks(connection),
+        *_volumes(connection),
+    )
 
 
 def find_folders(remote: Remote) -> tuple[Leftover, ...]:
@@ -44,18 +50,8 @@ def find_folders(remote: Remote) -> tuple[Leftover, ...]:
 
 
 def remove(connection: libvirt.virConnect, leftover: Leftover) -> None:
-    """Remove one thing; nothing happens when it is gone."""
-    match leftover.kind:
-        case LeftoverKind.BACKUP_JOB:
-            domain = domains.find_domain(connection, leftover.name)
-            if domain is not None:
-                backup.end(domain)
-        case LeftoverKind.DOMAIN:
-            domains.destroy(connection, leftover.name)
-        case LeftoverKind.VOLUME:
-            _remove_volume(connection, leftover)
-        case LeftoverKind.FOLDER:
-            raise ValueError("folders are removed through a shell: remove_folder")
+    """Remove one thing; nothing happens when it is gone. Folders go through remove_folder."""
+    _REMOVERS[leftover.kind](connection, leftover)
 
 
 def remove_folder(remote: Remote, leftover: Leftover) -> None:
@@ -65,9 +61,34 @@ def remove_folder(remote: Remote, leftover: Leftover) -> None:
 
 def remove_run(connection: libvirt.virConnect, run: str) -> None:
     """Remove everything temporary that one run made."""
+    remove_runs(connection, [run])
+
+
+def remove_runs(connection: libvirt.virConnect, runs: Collection[str]) -> None:
+    """Remove everything temporary that these runs made."""
     for leftover in find(connection):
-        if leftover.run == run:
+        if leftover.run in runs:
             remove(connection, leftover)
+
+
+def _end_job(connection: libvirt.virConnect, leftover: Leftover) -> None:
+    domain = domains.find_domain(connection, leftover.name)
+    if domain is not None:
+        backup.end(domain)
+
+
+def _discard_checkpoint(connection: libvirt.virConnect, leftover: Leftover) -> None:
+    domain = domains.find_domain(connection, leftover.place)
+    if domain is not None:
+        checkpoints.discard(domain, leftover.name)
+
+
+def _destroy_domain(connection: libvirt.virConnect, leftover: Leftover) -> None:
+    domains.destroy(connection, leftover.name)
+
+
+def _remove_network(connection: libvirt.virConnect, leftover: Leftover) -> None:
+    networks.remove(connection, leftover.name)
 
 
 def _remove_volume(connection: libvirt.virConnect, leftover: Leftover) -> None:
@@ -78,6 +99,15 @@ def _remove_volume(connection: libvirt.virConnect, leftover: Leftover) -> None:
             volume.delete()
 
 
+_REMOVERS: Final[dict[LeftoverKind, Callable[[libvirt.virConnect, Leftover], None]]] = {
+    LeftoverKind.BACKUP_JOB: _end_job,
+    LeftoverKind.CHECKPOINT: _discard_checkpoint,
+    LeftoverKind.DOMAIN: _destroy_domain,
+    LeftoverKind.NETWORK: _remove_network,
+    LeftoverKind.VOLUME: _remove_volume,
+}
+
+
 def _backup_jobs(connection: libvirt.virConnect) -> Iterator[Leftover]:
     for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
         run = run_of(backup.current_socket(domain) or "")
@@ -85,11 +115,27 @@ def _backup_jobs(connection: libvirt.virConnect) -> Iterator[Leftover]:
             yield Leftover(kind=LeftoverKind.BACKUP_JOB, run=run, name=domain.name())
 
 
+def _checkpoints(connection: libvirt.virConnect) -> Iterator[Leftover]:
+    """Of a reader too, while it is there: its bitmaps are in the images of a machine."""
+    for domain in connection.listAllDomains():
+        for name in checkpoints.names(domain):
+            if run := run_of(name):
+                yield Leftover(
+                    kind=LeftoverKind.CHECKPOINT, run=run, name=name, place=domain.name()
+                )
+
+
 def _domains(connection: libvirt.virConnect) -> Iterator[Leftover]:
     for domain in connection.listAllDomains():
         label = domains.read_label(domain)
         if label is not None and label.state is LabelState.TEMPORARY:
             yield Leftover(kind=LeftoverKind.DOMAIN, run=label.run, name=domain.name())
+
+
+def _networks(connection: libvirt.virConnect) -> Iterator[Leftover]:
+    for network in connection.listAllNetworks():
+        if run := run_of(network.name()):
+            yield Leftover(kind=LeftoverKind.NETWORK, run=run, name=network.name())
 
 
 def _volumes(connection: libvirt.virConnect) -> Iterator[Leftover]:

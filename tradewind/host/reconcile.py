@@ -14,6 +14,7 @@ from tradewind.host import storage
 from tradewind.model.machine import Disk, VirtualMachine
 from tradewind.model.storage import (
     PlannedVolume,
+    RenamedDisk,
     ReplicaVolume,
     StorageMap,
     Volume,
@@ -24,10 +25,15 @@ from tradewind.units import human_size
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
+def mapped_pool(disk: Disk, mapping: StorageMap) -> str | None:
+    """Choose a disk's pool as the map says: per disk, per source backend, the map's default."""
+    pool = mapping.disks.get(disk.id) or mapping.backends.get(disk.backend)
+    return pool or mapping.default
+
+
 def pool_for(disk: Disk, mapping: StorageMap, default: str | None) -> str:
     """Choose a disk's pool: per disk, per source backend, the map's default, the option's."""
-    pool = mapping.disks.get(disk.id) or mapping.backends.get(disk.backend)
-    pool = pool or mapping.default or default
+    pool = mapped_pool(disk, mapping) or default
     if not pool:
         raise OptionError(
             f"no storage pool is chosen for disk {disk.id} ({disk.location})",
@@ -46,40 +52,65 @@ def plan_volumes(
 
     `known` are the volumes that exist on the host; `place` gives pool and format of a new one.
     """
-    there = {volume.disk_id: volume.volume for volume in known}
-    disks = {disk.id for disk in machine.disks}
-    wanted = [_wanted(transfer, machine, disk, there, place) for disk in machine.disks]
-    gone = [
-        PlannedVolume(disk_id=known_id, volume=volume)
-        for known_id, volume in there.items()
-        if known_id not in disks
-    ]
+    homes = _homes(machine, known)
+    names = {replica.volume.name for replica in known}
+    kept = [_kept(machine, disk, homes[disk.id]) for disk in machine.disks if disk.id in homes]
+    gone = [replica for replica in known if replica not in homes.values()]
+    leaving = {replica.disk_id: _leaving(machine, replica) for replica in gone}
     return VolumePlan(
-        create=tuple(new for new in wanted if new.disk_id not in there),
-        grow=tuple(w for w in wanted if _grows(w, there)),
-        keep=tuple(w for w in wanted if w.disk_id in there and not _grows(w, there)),
-        delete=tuple(gone),
-    )
+        rename=(
+            *(_renamed(replica.disk_id, disk) for disk, replica in homes.items()),
+            *(_renamed(was, now) for was, now in leaving.items()),
+        ),
+        create=tuple(
+            _new(transfer, machine, disk, names, place)
+            for disk in machine.disks
+            if disk.id not in homes
+        ),
+        grow=tuple(each for each in kept if _grows(each, homes)),
+        keep=tuple(each for each in kept if not _grows(each, homes)),
+        delete=tuple(
+            PlannedVolume(disk_id=leaving[replica.disk_id], volume=replica.volume)
+            for replica in gone
+        ),
+    ).without_idle_names()
 
 
-def _grows(wanted: PlannedVolume, there: dict[str, Volume]) -> bool:
-    known = there.get(wanted.disk_id)
-    return known is not None and wanted.volume.capacity > known.capacity
+def _homes(machine: VirtualMachine, known: Sequence[ReplicaVolume]) -> dict[str, ReplicaVolume]:
+    """Find each disk's volume: by where the source keeps the disk, else by its name.
+
+    So a disk that is called otherwise now, or that changed places with another one, keeps its
+    volume and need not be sent again.
+    """
+    by_location = {replica.location: replica for replica in known if replica.location}
+    homes = {
+        disk.id: by_location[disk.location]
+        for disk in machine.disks
+        if disk.location in by_location
+    }
+    free = {replica.disk_id: replica for replica in known if replica not in homes.values()}
+    for disk in machine.disks:
+        if disk.id not in homes and disk.id in free:
+            homes[disk.id] = free[disk.id]
+    return homes
 
 
-def _wanted(
-    transfer: str,
-    machine: VirtualMachine,
-    disk: Disk,
-    there: dict[str, Volume],
-    place: Callable[[Disk], tuple[str, str]],
-) -> PlannedVolume:
-    known = there.get(disk.id)
-    if known is None:
-        pool, form = place(disk)
-        name = volume_name(transfer, machine.name, disk.id, form)
-        new = Volume(pool=pool, name=name, capacity=disk.capacity, format=form)
-        return PlannedVolume(disk_id=disk.id, volume=new)
+def _renamed(was: str, now: str) -> RenamedDisk:
+    return RenamedDisk(was=was, disk_id=now)
+
+
+def _leaving(machine: VirtualMachine, replica: ReplicaVolume) -> str:
+    """Name a disk that is gone so that another one may have its name."""
+    taken = {disk.id for disk in machine.disks}
+    return f"gone-{replica.disk_id}" if replica.disk_id in taken else replica.disk_id
+
+
+def _grows(kept: PlannedVolume, homes: dict[str, ReplicaVolume]) -> bool:
+    return kept.volume.capacity > homes[kept.disk_id].volume.capacity
+
+
+def _kept(machine: VirtualMachine, disk: Disk, home: ReplicaVolume) -> PlannedVolume:
+    known = home.volume
     if disk.capacity < known.capacity:
         raise CapacityError(
             f"disk {disk.id} of {machine.name} shrank from {human_size(known.capacity)} to"
@@ -88,7 +119,23 @@ def _wanted(
             " from a source block of another name",
         )
     grown = known.model_copy(update={"capacity": disk.capacity})
-    return PlannedVolume(disk_id=disk.id, volume=grown)
+    return PlannedVolume(disk_id=disk.id, volume=grown, location=disk.location)
+
+
+def _new(
+    transfer: str,
+    machine: VirtualMachine,
+    disk: Disk,
+    taken: Collection[str],
+    place: Callable[[Disk], tuple[str, str]],
+) -> PlannedVolume:
+    pool, form = place(disk)
+    name, count = volume_name(transfer, machine.name, disk.id, form), 1
+    while name in taken:  # by a disk that was called so before
+        count += 1
+        name = volume_name(transfer, machine.name, f"{disk.id}-{count}", form)
+    volume = Volume(pool=pool, name=name, capacity=disk.capacity, format=form)
+    return PlannedVolume(disk_id=disk.id, volume=volume, location=disk.location)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +160,30 @@ def plan_on_host(
         return pool, storage.volume_format(connection, pool)
 
     there = existing(connection, known)
+    _refuse_other_pools(machine, there, placement.mapping)
     plan = plan_volumes(transfer, machine, there, place)
     notes = require_room(connection, machine, plan)
     return plan.model_copy(update={"notes": notes})
+
+
+def _refuse_other_pools(
+    machine: VirtualMachine, known: Sequence[ReplicaVolume], mapping: StorageMap
+) -> None:
+    """Raise when the map asks for another pool than the one that a volume is in.
+
+    Not when only the options' default pool differs: that is for volumes yet to be made.
+    """
+    homes = _homes(machine, known)
+    for disk in machine.disks:
+        asked = mapped_pool(disk, mapping)
+        home = homes.get(disk.id)
+        if home is not None and asked is not None and asked != home.volume.pool:
+            raise OptionError(
+                f"storage_map places disk {disk.id} of {machine.name} in pool “{asked}”, and its"
+                f" replica is in pool “{home.volume.pool}” ({home.volume.name})",
+                f"map it to {home.volume.pool}; or remove the volume (virsh vol-delete"
+                f" {home.volume.name} {home.volume.pool}), and it is made anew and sent in full",
+            )
 
 
 def new_replica(transfer: str, planned: PlannedVolume) -> ReplicaVolume:
@@ -123,8 +191,9 @@ def new_replica(transfer: str, planned: PlannedVolume) -> ReplicaVolume:
     return ReplicaVolume(
         disk_id=planned.disk_id,
         volume=planned.volume,
-        serial=serial(transfer, planned.disk_id),
+        serial=serial(transfer, planned.volume.name),
         blank=True,
+        location=planned.location,
     )
 
 
@@ -132,7 +201,13 @@ def clone_of(run_id: str, machine: VirtualMachine, replica: ReplicaVolume) -> Re
     """Describe a deployment's copy of a replica volume, labelled with the run by its name."""
     original = replica.volume
     name = f"tradewind-{run_id}-{safe_name(machine.name)}-{replica.disk_id}.{original.format}"
-    return replica.model_copy(update={"volume": original.model_copy(update={"name": name})})
+    return for_adapting(replica, original.model_copy(update={"name": name}), machine)
+
+
+def for_adapting(replica: ReplicaVolume, volume: Volume, machine: VirtualMachine) -> ReplicaVolume:
+    """Describe what a worker changes instead of a replica volume, in the disk's own sectors."""
+    sectors = {disk.id: disk.sector for disk in machine.disks}
+    return replica.model_copy(update={"volume": volume, "sector": sectors[replica.disk_id]})
 
 
 def in_machine_order(
@@ -159,9 +234,9 @@ def safe_name(name: str) -> str:
     return _UNSAFE.sub("_", name)[:80]
 
 
-def serial(transfer: str, disk_id: str) -> str:
-    """Name a disk inside a worker; virtio-blk cuts serials after 20 characters."""
-    digest = hashlib.blake2s(f"{transfer}/{disk_id}".encode(), digest_size=8)
+def serial(transfer: str, volume: str) -> str:
+    """Name a volume inside a worker; virtio-blk cuts serials after 20 characters."""
+    digest = hashlib.blake2s(f"{transfer}/{volume}".encode(), digest_size=8)
     return f"tw{digest.hexdigest()}"
 
 

@@ -3,7 +3,7 @@
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,9 @@ from tradewind.model.storage import Volume
 from tradewind.units import MiB, human_size
 
 CHUNK: Final = 4 * MiB
+
+# A pool with less room than this counts as full: one request of the writer did not fit.
+FULL: Final = 8 * MiB
 
 # Pools whose volumes are files: there qcow2 keeps holes, clones fast and carries dirty bitmaps.
 # The others (logical, rbd, iscsi, …) hand out bare blocks.
@@ -53,6 +56,13 @@ def pool_type(connection: libvirt.virConnect, pool: str) -> str:
 def available(connection: libvirt.virConnect, pool: str) -> int:
     """Bytes that are free in a pool."""
     return int(find_pool(connection, pool).info()[3])
+
+
+def full_pools(connection: libvirt.virConnect, pools: Collection[str]) -> tuple[str, ...]:
+    """Name those of the pools that have next to no room left, as they are now."""
+    for pool in pools:
+        refresh(find_pool(connection, pool))
+    return tuple(pool for pool in sorted(pools) if available(connection, pool) < FULL)
 
 
 def require_room(connection: libvirt.virConnect, pool: str, needed: int, what: str) -> None:
@@ -113,7 +123,7 @@ def create_volume(connection: libvirt.virConnect, volume: Volume) -> None:
 def create_overlay(
     connection: libvirt.virConnect, volume: Volume, backing: libvirt.virStorageVol
 ) -> None:
-    """Make a copy-on-write volume on top of another one of the same pool."""
+    """Make a copy-on-write volume on top of another one, of this pool or of another one."""
     base = describe_volume(backing)
     xml = volume_xml.volume_xml(volume, backing=(base.path, base.format))
     find_pool(connection, volume.pool).createXML(xml)
@@ -169,7 +179,7 @@ def _send(
     progress: Callable[[int, int], None],
 ) -> None:
     done = 0
-    with _stream(connection) as stream:
+    with lent_stream(connection) as stream:
         require_volume(connection, volume.pool, volume.name).upload(stream, 0, total)
         for chunk in chunks:
             _send_all(stream, chunk, volume.name)
@@ -187,7 +197,7 @@ def _send_all(stream: libvirt.virStream, chunk: bytes, name: str) -> None:
 
 
 @contextlib.contextmanager
-def _stream(connection: libvirt.virConnect) -> Iterator[libvirt.virStream]:
+def lent_stream(connection: libvirt.virConnect) -> Iterator[libvirt.virStream]:
     """Lend a stream; it is finished when the block succeeds, and aborted otherwise."""
     stream = connection.newStream()
     try:
@@ -202,25 +212,31 @@ def _stream(connection: libvirt.virConnect) -> Iterator[libvirt.virStream]:
 def download(connection: libvirt.virConnect, pool: str, name: str, limit: int = MiB) -> bytes:
     """Read the beginning of a volume, at most `limit` bytes."""
     received = bytearray()
-    _receive(connection, pool, name, limit, received.extend)
+    _receive(connection, require_volume(connection, pool, name), limit, received.extend)
     return bytes(received)
 
 
 def download_digest(connection: libvirt.virConnect, pool: str, name: str) -> str:
     """Read a whole volume back; SHA-256 of its bytes in hexadecimal."""
     digest = hashlib.sha256()
-    _receive(connection, pool, name, 0, digest.update)
+    _receive(connection, require_volume(connection, pool, name), 0, digest.update)
     return digest.hexdigest()
+
+
+def download_all(connection: libvirt.virConnect, volume: libvirt.virStorageVol) -> bytes:
+    """Read a small volume as a whole."""
+    received = bytearray()
+    _receive(connection, volume, 0, received.extend)
+    return bytes(received)
 
 
 def _receive(
     connection: libvirt.virConnect,
-    pool: str,
-    name: str,
+    volume: libvirt.virStorageVol,
     length: int,
     take: Callable[[bytes], None],
 ) -> None:
-    with _stream(connection) as stream:
-        require_volume(connection, pool, name).download(stream, 0, length)
+    with lent_stream(connection) as stream:
+        volume.download(stream, 0, length)
         while chunk := stream.recv(CHUNK):
             take(chunk)

@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import libvirt
 
-from tradewind.errors import BadInputError
+from tradewind.errors import BadInputError, SeveralProblemsError, TradewindError
 from tradewind.host import domains, storage
-from tradewind.model.host import Finding, HostFacts, Severity
+from tradewind.model.finding import Finding, error, note, warning
+from tradewind.model.host import HostAccess, HostFacts, WorkerAccess
+from tradewind.remote import shell
 
 Check = Callable[[], object]
 
@@ -18,15 +20,19 @@ def require_all(checks: Sequence[Check]) -> None:
     for check in checks:
         try:
             check()
-        except BadInputError as error:
-            found.append(error)
+        except BadInputError as failure:
+            found.append(failure)
     if len(found) == 1:
         raise found[0]
     if found:
-        raise BadInputError(
-            f"{len(found)} problems:\n" + "\n".join(f"• {error}" for error in found),
-            "nothing was created; mend all of them and start again",
-        )
+        raise SeveralProblemsError.of(found)
+
+
+def problems(failure: TradewindError) -> tuple[Finding, ...]:
+    """Turn what a check raised into findings, one for each problem."""
+    if isinstance(failure, SeveralProblemsError):
+        return tuple(finding for each in failure.problems for finding in problems(each))
+    return (error(failure.message, failure.hint),)
 
 
 def findings(connection: libvirt.virConnect, facts: HostFacts) -> tuple[Finding, ...]:
@@ -34,17 +40,33 @@ def findings(connection: libvirt.virConnect, facts: HostFacts) -> tuple[Finding,
     return (*_machine(facts), *_storage(connection), *_network(connection))
 
 
+def road_findings(access: HostAccess) -> tuple[Finding, ...]:
+    """Ask the host to forward a connection, when its workers are to be reached through it."""
+    if access.worker_access is WorkerAccess.DIRECT:
+        return ()
+    with shell.connect_to_host(access) as host:
+        if host.forwards():
+            return ()
+    return (
+        warning(
+            f"{access.host} forwards no connection, so its workers cannot be reached via-host",
+            "set AllowTcpForwarding yes in its sshd_config; a PermitOpen there has to name the"
+            " worker network",
+        ),
+    )
+
+
 def _machine(facts: HostFacts) -> Iterator[Finding]:
     if not facts.kvm:
-        yield _warning(
+        yield warning(
             f"{facts.hostname} has no KVM: guests are emulated and slow",
             "switch virtualization on in the firmware, load kvm_intel or kvm_amd, and see that"
             " /dev/kvm belongs to the group kvm",
         )
     if not facts.uefi:
-        yield _warning("no UEFI firmware for guests", "install ovmf (SUSE: qemu-ovmf-x86_64)")
+        yield warning("no UEFI firmware for guests", "install ovmf (SUSE: qemu-ovmf-x86_64)")
     if not facts.tpm:
-        yield _warning(
+        yield warning(
             "no TPM for guests", "install swtpm and swtpm-tools, or set add_tpm_device to false"
         )
 
@@ -52,30 +74,20 @@ def _machine(facts: HostFacts) -> Iterator[Finding]:
 def _storage(connection: libvirt.virConnect) -> Iterator[Finding]:
     pools = [pool for pool in connection.listAllStoragePools() if pool.isActive()]
     if not pools:
-        yield _error("no running storage pool", "define and start one: virsh pool-define-as …")
+        yield error("no running storage pool", "define and start one: virsh pool-define-as …")
     elif not any(storage.pool_type(connection, pool.name()) == "dir" for pool in pools):
-        yield _error("no running dir pool for worker images", "define one of type dir")
+        yield error("no running dir pool for worker images", "define one of type dir")
 
 
 def _network(connection: libvirt.virConnect) -> Iterator[Finding]:
     networks = connection.listAllNetworks()
     if not any(network.isActive() for network in networks):
-        yield _error("no running libvirt network", "start one: virsh net-start default")
+        yield error("no running libvirt network", "start one: virsh net-start default")
     for network in networks:
         if not network.isActive():
-            yield Finding(
-                severity=Severity.NOTE,
-                what=f"network {network.name()} is not running",
-                remedy=f"virsh net-start {network.name()}",
+            yield note(
+                f"network {network.name()} is not running", f"virsh net-start {network.name()}"
             )
-
-
-def _warning(what: str, remedy: str) -> Finding:
-    return Finding(severity=Severity.WARNING, what=what, remedy=remedy)
-
-
-def _error(what: str, remedy: str) -> Finding:
-    return Finding(severity=Severity.ERROR, what=what, remedy=remedy)
 
 
 def require_network(connection: libvirt.virConnect, name: str | None, option: str) -> None:

@@ -18,11 +18,14 @@ from tradewind.model.label import Label
 from tradewind.model.storage import Volume
 from tradewind.model.worker import Worker, WorkerSpec
 from tradewind.remote import shell
+from tradewind.remote.road import DIRECT, Road
 from tradewind.waiting import wait_for
 from tradewind.worker.keys import KeyPair, new_key_pair
 from tradewind.worker.seed import seed_iso
 
 BOOT_TIMEOUT: Final = 300
+# Seconds until a worker that answers shows its key. Through its host a login there comes first.
+PROBE_TIMEOUT: Final = 8
 LOGIN: Final = "root"
 
 
@@ -66,7 +69,7 @@ def find_image(connection: libvirt.virConnect, volume: str) -> str:
         raise NotFoundError(f"worker image “{volume}” is in several {where}", "keep one of them")
     raise NotFoundError(
         f"no worker image “{volume}” in the {where}",
-        "stage it: tradewind stage-worker-image",
+        "stage it: tradewind worker-image stage",
     )
 
 
@@ -125,6 +128,7 @@ def wait_until_reachable(
     prepared: Prepared,
     label: Label,
     console: Console,
+    road: Road = DIRECT,
 ) -> Worker:
     """Let the worker run, and wait for an address that answers with the pinned host key."""
     begun = time.monotonic()
@@ -133,7 +137,7 @@ def wait_until_reachable(
 
     def trusted_address() -> str | None:
         for address in domains.addresses(domain, spec.address_source):
-            if shell.probe(address, 22, prepared.host_key.public):
+            if shell.probe(address, 22, prepared.host_key.public, PROBE_TIMEOUT, road):
                 return address
         return None
 
@@ -142,8 +146,8 @@ def wait_until_reachable(
     except LateError as error:
         raise LateError(
             f"{error.message}; its console said last:\n{console.last_lines() or '(nothing)'}",
-            f"see that network “{spec.network}” hands out addresses which are reached from here,"
-            f" and that the image answers to “{spec.address_source}”",
+            f"see that network “{spec.network}” hands out addresses which are reached from"
+            f" {_here(road)}, and that the image answers to “{spec.address_source}”",
         ) from None
     return Worker(
         domain=prepared.names.domain,
@@ -154,7 +158,14 @@ def wait_until_reachable(
         purpose=label.purpose,
         run_id=label.run,
         seconds_to_ssh=time.monotonic() - begun,
+        via=road.via,
     )
+
+
+def _here(road: Road) -> str:
+    if road.via is not None:
+        return f"the host {road.via.host} (`tradewind endpoint validate` says whether it forwards)"
+    return "here (for a network that only the host reaches, set worker_access to via-host)"
 
 
 def discard(connection: libvirt.virConnect, image_pool: str, label: Label) -> None:

@@ -1,15 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The NoCloud seed ISO that tells a worker who may log in (home of pycdlib).
+"""The NoCloud seed ISO that tells a worker who may log in.
 
 Format: https://cloudinit.readthedocs.io/en/latest/reference/datasources/nocloud.html – an
 ISO 9660 volume labelled CIDATA with the files meta-data and user-data.
 """
 
-import io
 import json
 
-import pycdlib
-
+from tradewind.iso import iso_image
 from tradewind.worker.keys import KeyPair
 
 LABEL = "CIDATA"
@@ -31,28 +29,11 @@ def seed_iso(instance: str, host_key: KeyPair, authorized_key: str) -> bytes:
         "package_upgrade": False,
     }
     meta_data = {"instance-id": instance, "local-hostname": instance}
-    return _iso(
+    return iso_image(
+        LABEL,
         {
             # JSON is YAML (https://yaml.org/spec/1.2.2/#12-recommended-schemas).
             "user-data": "#cloud-config\n" + json.dumps(user_data, indent=1) + "\n",
             "meta-data": json.dumps(meta_data) + "\n",
-        }
+        },
     )
-
-
-def _iso(files: dict[str, str]) -> bytes:
-    iso = pycdlib.PyCdlib()
-    iso.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident=LABEL)
-    for number, (name, text) in enumerate(files.items()):
-        content = text.encode()
-        iso.add_fp(
-            io.BytesIO(content),
-            len(content),
-            f"/FILE{number}.;1",
-            rr_name=name,
-            joliet_path=f"/{name}",
-        )
-    out = io.BytesIO()
-    iso.write_fp(out)
-    iso.close()
-    return out.getvalue()

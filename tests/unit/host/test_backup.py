@@ -11,9 +11,11 @@ from tests.fakes.libvirt_fakes import FakeConnection, FakeDomain, libvirt_error
 from tradewind.domainxml.backup import BackupDisk
 from tradewind.errors import BusyError
 from tradewind.host import backup, domains
+from tradewind.host.backup import Job
 
 SOCKET = "/var/tmp/tradewind-0123456789ab/nbd"
 DISKS = [BackupDisk(target="vda", scratch="/var/tmp/tradewind-0123456789ab/vda")]
+JOB = Job(SOCKET, DISKS)
 
 
 @pytest.fixture
@@ -30,7 +32,7 @@ def test_guest_with_an_agent_is_frozen_only_for_the_moment(
     host: FakeConnection, domain: FakeDomain
 ) -> None:
     host.host.with_agent.add("db")
-    assert backup.begin(domain, SOCKET, DISKS) == backup.FROZEN
+    assert backup.begin(domain, JOB).consistency == backup.FROZEN
     assert host.host.calls == ["freeze", "begin backup", "thaw"]
     assert backup.current_socket(domain) == SOCKET
 
@@ -38,7 +40,7 @@ def test_guest_with_an_agent_is_frozen_only_for_the_moment(
 def test_guest_without_an_agent_is_crash_consistent(
     host: FakeConnection, domain: FakeDomain
 ) -> None:
-    assert backup.begin(domain, SOCKET, DISKS) == backup.CRASH_CONSISTENT
+    assert backup.begin(domain, JOB).consistency == backup.CRASH_CONSISTENT
     assert host.host.calls == ["begin backup"]
 
 
@@ -51,26 +53,26 @@ def test_guest_is_thawed_when_the_backup_cannot_begin(
     host.host.with_agent.add("db")
     monkeypatch.setattr(FakeDomain, "backupBegin", refuse)
     with pytest.raises(libvirt.libvirtError, match="no bitmaps"):
-        backup.begin(domain, SOCKET, DISKS)
+        backup.begin(domain, JOB)
     assert host.host.calls == ["freeze", "thaw"]
 
 
 def test_our_own_leftover_job_is_aborted(host: FakeConnection, domain: FakeDomain) -> None:
-    backup.begin(domain, SOCKET.replace("0123", "dead"), DISKS)
-    backup.begin(domain, SOCKET, DISKS)
+    backup.begin(domain, Job(SOCKET.replace("0123", "dead"), DISKS))
+    backup.begin(domain, JOB)
     assert host.host.calls == ["begin backup", "abort job", "begin backup"]
     assert backup.current_socket(domain) == SOCKET
 
 
 def test_foreign_job_is_left_alone(host: FakeConnection, domain: FakeDomain) -> None:
-    backup.begin(domain, "/run/otherprogram/nbd", DISKS)
+    backup.begin(domain, Job("/run/otherprogram/nbd", DISKS))
     with pytest.raises(BusyError, match=r"machine db .* another program \(/run/otherprogram/nbd"):
-        backup.begin(domain, SOCKET, DISKS)
+        backup.begin(domain, JOB)
     assert "abort job" not in host.host.calls
 
 
 def test_end_aborts_the_job_once(host: FakeConnection, domain: FakeDomain) -> None:
-    backup.begin(domain, SOCKET, DISKS)
+    backup.begin(domain, JOB)
     backup.end(domain)
     backup.end(domain)
     assert host.host.calls.count("abort job") == 1

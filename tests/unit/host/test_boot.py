@@ -7,12 +7,15 @@ from collections.abc import Iterator
 
 import libvirt
 import pytest
+from pydantic import SecretStr
 
 from tests.fakes.libvirt_fakes import FakeConnection
 from tradewind.errors import LateError, NotFoundError
 from tradewind.host import boot, domains
 from tradewind.host.console import Console
-from tradewind.model.report import BootEvidence, BootProof
+from tradewind.model.host import HostAccess
+from tradewind.model.proof import BootEvidence, BootProof
+from tradewind.remote.road import Road
 from tradewind.waiting import wait_for
 
 ANSWERS = {
@@ -99,6 +102,31 @@ def test_lease_and_open_port(
         proof = prove(host, Console())
     assert proof.evidence is BootEvidence.ADDRESS
     assert proof.lines == (f"DHCP lease 198.18.5.7; TCP port {port} answers",)
+
+
+def test_a_port_that_only_the_host_reaches_is_tried_from_there(
+    host: FakeConnection, machine: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Host:
+        def reaches(self, address: str, port: int) -> bool:
+            return (address, port) == ("198.18.5.7", 3389)
+
+    via = HostAccess(host="kvm1", username="mover", private_key=SecretStr("k"), host_key="h")
+    asked: list[HostAccess] = []
+
+    @contextlib.contextmanager
+    def connect_to_host(access: HostAccess) -> Iterator[Host]:
+        asked.append(access)
+        yield Host()
+
+    with_address(host, "198.18.5.7")
+    monkeypatch.setattr(boot, "_listens", lambda _address, _port: False)
+    monkeypatch.setattr("tradewind.remote.shell.connect_to_host", connect_to_host)
+    proof = boot.prove_boot(
+        host, "web01", Console(), timeout=1, agent_expected=False, road=Road(via)
+    )
+    assert proof.lines == ("DHCP lease 198.18.5.7; TCP port 3389 answers",)
+    assert asked == [via]
 
 
 def test_lease_alone_proves_nothing(

@@ -7,19 +7,20 @@ from tests.fakes.libvirt_fakes import FakeConnection
 from tradewind.domainxml.final import final_domain, shortfalls
 from tradewind.errors import BadInputError, OptionError
 from tradewind.host import design, domains, storage
-from tradewind.model.deploy import CpuMode, FinalDisk, FinalDomain, Vnc
+from tradewind.model.deploy import CpuMode, FinalDisk, FinalDomain, FinalNic, Vnc
+from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.host import HostFacts
 from tradewind.model.label import Label
 from tradewind.model.machine import Firmware, FirmwareKind, Nic, VirtualMachine
+from tradewind.model.network import NetworkMap, Plug
 from tradewind.model.options import ProviderOptions
-from tradewind.model.requests import DeployRequest
-from tradewind.model.storage import NetworkMap, ReplicaVolume, Volume
+from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.units import GiB
 
 NIC = Nic(mac="52:54:00:1a:2b:3c", network="office", model="e1000")
 
 
-def parts(label: Label, nics: tuple[Nic, ...] = ()) -> design.Parts:
+def parts(label: Label, nics: tuple[FinalNic, ...] = ()) -> design.Parts:
     disk = FinalDisk(disk_id="sda", path="/pools/fast/a.qcow2", format="qcow2")
     return design.Parts(name="ledger01", disks=(disk,), nics=nics, label=label)
 
@@ -40,12 +41,12 @@ def test_nic_keeps_its_address_on_its_new_network(
     facts: HostFacts, networks: NetworkMap, chosen: str
 ) -> None:
     mapped = design.map_nic(NIC, networks, facts)
-    assert (mapped.network, mapped.mac) == (chosen, NIC.mac)
+    assert mapped == FinalNic(mac=NIC.mac, plug=Plug(name=chosen))
 
 
 def test_network_of_the_same_name_needs_no_map(facts: HostFacts) -> None:
     there = NIC.model_copy(update={"network": "lan"})
-    assert design.map_nic(there, NetworkMap(), facts) == there
+    assert design.map_nic(there, NetworkMap(), facts).plug == Plug(name="lan")
 
 
 @pytest.mark.parametrize(
@@ -156,3 +157,67 @@ def test_disks_are_located_in_order(host: FakeConnection) -> None:
         ("sdb", "/pools/images/sdb.qcow2"),
         ("sda", "/pools/fast/sda.qcow2"),
     ]
+
+
+def order(machine: VirtualMachine, label: Label, **choices: object) -> design.Order:
+    asked = {"machine": "ledger01", "source": "old", "destination": "kvm1", "hardware": choices}
+    request = DeployRequest.model_validate(asked)
+    return design.Order(request, machine, (), label, "http://debian.org/debian/12")
+
+
+def composed(host: FakeConnection, order: design.Order, facts: HostFacts) -> FinalDomain:
+    with_disk = parts(order.label).disks
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(design, "final_disks", lambda *_: with_disk)
+        return design.compose(host, order, PLAIN, facts)
+
+
+def test_uuid_is_kept_while_it_is_free(
+    host: FakeConnection, facts: HostFacts, machine: VirtualMachine, label: Label
+) -> None:
+    kept = composed(host, order(machine, label), facts)
+    assert (kept.uuid, kept.notes) == (machine.id, ())
+    assert kept.origin == "Moved here by Tradewind: ledger01 of old."
+    assert composed(host, order(machine, label, keep_uuid=False), facts).uuid != machine.id
+    domains.define(host, final_domain(machine, kept))
+    again = composed(host, order(machine, label), facts)
+    assert again.uuid != machine.id
+    assert "“ledger01” on this host has its old one" in again.notes[0]
+    assert again.notes[0] in shortfalls(machine, again)
+
+
+def test_image_has_no_uuid_to_keep(
+    host: FakeConnection, facts: HostFacts, machine: VirtualMachine, label: Label
+) -> None:
+    image = machine.model_copy(update={"id": "ledger01"})
+    assert composed(host, order(image, label), facts).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("choices", "on_source_and_here"),
+    [
+        ({}, (True, True)),
+        ({}, (False, False)),
+        ({"autostart": "on"}, (False, True)),
+        ({"autostart": "off"}, (True, False)),
+    ],
+)
+def test_autostart(
+    host: FakeConnection,
+    facts: HostFacts,
+    machine: VirtualMachine,
+    label: Label,
+    choices: dict[str, str],
+    on_source_and_here: tuple[bool, bool],
+) -> None:
+    on_source, here = on_source_and_here
+    there = machine.model_copy(update={"autostart": on_source})
+    assert composed(host, order(there, label, **choices), facts).autostart is here
+
+
+def test_machine_type_is_the_hosts_word_for_it(
+    host: FakeConnection, facts: HostFacts, machine: VirtualMachine, label: Label
+) -> None:
+    old = composed(host, order(machine, label, machine_type="pc"), facts)
+    assert old.machine_type == "pc-i440fx-7.2"
+    assert composed(host, order(machine, label), facts).machine_type == facts.machine_type

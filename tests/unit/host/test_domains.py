@@ -183,3 +183,40 @@ def test_agent_answers_or_not(worker: FakeDomain, monkeypatch: pytest.MonkeyPatc
     assert domains.ask_agent(worker, "guest-ping") == {"asked": "guest-ping"}
     monkeypatch.setattr(libvirt_qemu, "qemuAgentCommand", silent)
     assert domains.ask_agent(worker, "guest-ping") is None
+
+
+TAGS = """<metadata><tradewind:tags xmlns:tradewind="urn:tradewind:tags:1"><tag>nightly</tag>
+<tag> big </tag></tradewind:tags></metadata>"""
+
+
+def test_tags_are_what_a_person_put_there(host: FakeConnection) -> None:
+    host.defineXML(PLAIN.format(name="plain"))
+    host.defineXML(PLAIN.format(name="db").replace("<os>", f"{TAGS}<os>"))
+    assert domains.read_tags(domains.require_domain(host, "plain")) == ()
+    assert domains.read_tags(domains.require_domain(host, "db")) == ("big", "nightly")
+
+
+def test_tag_of_the_running_domain_counts_as_that_of_its_definition(host: FakeConnection) -> None:
+    domain = host.defineXML(PLAIN.format(name="db"))
+    domain.create()
+    places = (libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+    for tag, place in zip(("now", "kept"), places, strict=True):
+        element, space = libvirt.VIR_DOMAIN_METADATA_ELEMENT, "urn:tradewind:tags:1"
+        domain.setMetadata(element, f"<tag>{tag}</tag>", "tradewind", space, place)
+    assert domains.read_tags(domains.require_domain(host, "db")) == ("kept", "now")
+
+
+def test_start_with_the_host(host: FakeConnection) -> None:
+    domains.define(host, PLAIN.format(name="db"))
+    domain = domains.require_domain(host, "db")
+    assert not domains.starts_with_host(domain)
+    for _ in range(2):
+        domains.start_with_host(host, "db", wanted=True)
+        assert domains.starts_with_host(domain)
+    domains.start_with_host(host, "db", wanted=False)
+    assert not domains.starts_with_host(domain)
+
+
+def test_transient_domain_never_starts_with_its_host(host: FakeConnection) -> None:
+    domains.start_transient(host, PLAIN.format(name="brief"))
+    assert not domains.starts_with_host(domains.require_domain(host, "brief"))

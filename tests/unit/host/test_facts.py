@@ -36,3 +36,41 @@ def test_host_without_a_model_of_its_cpu_names_no_features(
     assert without != xml
     monkeypatch.setattr(host, "getDomainCapabilities", lambda *_: without)
     assert facts.survey(host).cpu_features == ()
+
+
+class NetDevice:
+    """A virNodeDevice."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def XMLDesc(self) -> str:  # noqa: N802
+        return (
+            f"<device><name>net_{self.name}</name>"
+            f"<capability type='net'><interface>{self.name}</interface></capability></device>"
+        )
+
+
+@pytest.mark.parametrize(
+    ("listed", "known"),
+    [(["lo", "lan0", "br0"], ("br0", "lan0", "lo")), (["lo", "eth0"], ())],
+)
+def test_devices_count_when_they_are_complete(
+    host: FakeConnection,
+    monkeypatch: pytest.MonkeyPatch,
+    listed: list[str],
+    known: tuple[str, ...],
+) -> None:
+    monkeypatch.setattr(
+        host, "listAllDevices", lambda _flags: [NetDevice(name) for name in listed], raising=False
+    )
+    assert facts.survey(host).devices == known
+
+
+def test_other_machine_type(host: FakeConnection) -> None:
+    found = facts.survey(host)
+    assert facts.for_machine(host, found, None) == found
+    old = facts.for_machine(host, found, "pc")
+    assert old.machine_type == "pc-i440fx-7.2"
+    assert "ide" in old.disk_buses
+    assert not old.secure_boot

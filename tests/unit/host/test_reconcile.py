@@ -100,6 +100,82 @@ def test_shrunk_disk_touches_nothing(machine: VirtualMachine) -> None:
         )
 
 
+def located(machine: VirtualMachine) -> list[ReplicaVolume]:
+    return [
+        replica(machine, disk).model_copy(update={"location": disk.location, "blank": False})
+        for disk in machine.disks
+    ]
+
+
+def at_places(machine: VirtualMachine) -> VirtualMachine:
+    return with_disks(
+        machine,
+        *(disk.model_copy(update={"location": f"/vm/{disk.id}.qcow2"}) for disk in machine.disks),
+    )
+
+
+def test_renamed_disk_keeps_its_volume(machine: VirtualMachine) -> None:
+    before = at_places(machine)
+    later = with_disks(before, before.disks[0].model_copy(update={"id": "vda"}), before.disks[1])
+    plan = plan_volumes(TRANSFER, later, located(before), in_images)
+    assert [(each.was, each.disk_id) for each in plan.rename] == [("sda", "vda")]
+    assert [(kept.disk_id, kept.volume.name) for kept in plan.keep] == [
+        ("vda", "ledger01-cafe0001-sda.qcow2"),
+        ("sdb", "ledger01-cafe0001-sdb.qcow2"),
+    ]
+    assert not (plan.create)
+    assert not (plan.delete)
+
+
+def test_disks_that_changed_places_keep_their_volumes(machine: VirtualMachine) -> None:
+    before = at_places(machine)
+    one, other = before.disks
+    later = with_disks(
+        before, other.model_copy(update={"id": "sda"}), one.model_copy(update={"id": "sdb"})
+    )
+    plan = plan_volumes(TRANSFER, later, located(before), in_images)
+    assert [(each.was, each.disk_id) for each in plan.rename] == [("sdb", "sda"), ("sda", "sdb")]
+    assert [kept.volume.name for kept in plan.keep] == [
+        "ledger01-cafe0001-sdb.qcow2",
+        "ledger01-cafe0001-sda.qcow2",
+    ]
+
+
+def test_new_disk_may_have_the_name_of_one_that_was_renamed(machine: VirtualMachine) -> None:
+    before = at_places(machine)
+    new = Disk(id="sda", capacity=GiB, location="/vm/new.qcow2")
+    later = with_disks(before, before.disks[0].model_copy(update={"id": "sdb"}), new)
+    plan = plan_volumes(TRANSFER, later, located(before), in_images)
+    assert [(each.was, each.disk_id) for each in plan.rename] == [
+        ("sda", "sdb"),
+        ("sdb", "gone-sdb"),
+    ]
+    assert [each.volume.name for each in plan.create] == ["ledger01-cafe0001-sda-2.qcow2"]
+    assert [each.disk_id for each in plan.delete] == ["gone-sdb"]
+
+
+def test_changed_mapping_of_a_volume_is_refused_with_the_remedy(
+    host: FakeConnection, machine: VirtualMachine
+) -> None:
+    known = replicas(machine)
+    for each in known:
+        storage.create_volume(host, each.volume)
+    placement = Placement(StorageMap(disks={"sdb": "fast"}), "images")
+    with pytest.raises(OptionError, match=r"disk sdb .* in pool “fast”.* is in pool “images”") as e:
+        plan_on_host(host, TRANSFER, machine, known, placement)
+    assert "virsh vol-delete ledger01-cafe0001-sdb.qcow2 images" in e.value.hint
+
+
+def test_changed_default_concerns_new_volumes_only(
+    host: FakeConnection, machine: VirtualMachine
+) -> None:
+    known = replicas(machine)
+    for each in known:
+        storage.create_volume(host, each.volume)
+    plan = plan_on_host(host, TRANSFER, machine, known, Placement(StorageMap(), "fast"))
+    assert [kept.volume.pool for kept in plan.keep] == ["images", "images"]
+
+
 def test_plan_on_host_takes_the_pools_format(host: FakeConnection, machine: VirtualMachine) -> None:
     placement = Placement(StorageMap(disks={"sdb": "vg"}), "fast")
     plan = plan_on_host(host, TRANSFER, machine, [], placement)
@@ -164,6 +240,13 @@ def test_clone_is_labelled_with_its_run(machine: VirtualMachine) -> None:
     clone = reconcile.clone_of("0123456789ab", machine, original)
     assert clone.volume.name == "tradewind-0123456789ab-ledger01-sda.qcow2"
     assert (clone.serial, clone.volume.capacity) == (original.serial, 20 * GiB)
+
+
+def test_what_a_worker_adapts_has_the_sectors_of_its_disk(machine: VirtualMachine) -> None:
+    large = machine.disks[0].model_copy(update={"sector": 4096})
+    moved = machine.model_copy(update={"disks": (large, *machine.disks[1:])})
+    clones = [reconcile.clone_of("0123456789ab", moved, volume) for volume in replicas(moved)]
+    assert [clone.sector for clone in clones] == [4096, 512]
 
 
 def test_replica_in_the_machines_order(machine: VirtualMachine) -> None:

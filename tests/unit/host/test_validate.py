@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything that is missing on a host, at once."""
 
+from contextlib import nullcontext
+
 import libvirt
 import pytest
+from pydantic import SecretStr
 
 from tests.fakes.libvirt_fakes import FakeConnection
 from tradewind.errors import BadInputError, ConnectionFailedError, NotFoundError
-from tradewind.host.validate import findings, require_all, require_network
-from tradewind.model.host import Finding, HostFacts, Severity
+from tradewind.host.validate import findings, require_all, require_network, road_findings
+from tradewind.model.finding import Finding, Severity
+from tradewind.model.host import HostAccess, HostFacts, WorkerAccess
 
 
 def fail(error: Exception) -> None:
@@ -84,6 +88,29 @@ def test_network_of_an_option(host: FakeConnection) -> None:
     with pytest.raises(NotFoundError, match=r"“stopped” on .* is not running") as caught:
         require_network(host, "stopped", "migr_worker_network")
     assert "virsh net-start stopped" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("worker_access", "forwards", "expected"),
+    [("direct", False, []), ("via-host", True, []), ("via-host", False, ["AllowTcpForwarding"])],
+)
+def test_a_road_through_a_host_that_forwards_nothing(
+    monkeypatch: pytest.MonkeyPatch, worker_access: str, forwards: bool, expected: list[str]
+) -> None:
+    class Host:
+        def forwards(self) -> bool:
+            return forwards
+
+    access = HostAccess(
+        host="kvm1",
+        username="mover",
+        private_key=SecretStr("k"),
+        host_key="h",
+        worker_access=WorkerAccess(worker_access),
+    )
+    monkeypatch.setattr("tradewind.remote.shell.connect_to_host", lambda _: nullcontext(Host()))
+    found = road_findings(access)
+    assert [item.remedy.split()[1] for item in found] == expected
 
 
 def test_nothing_was_changed(host: FakeConnection, facts: HostFacts) -> None:

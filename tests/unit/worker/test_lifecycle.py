@@ -7,14 +7,17 @@ import json
 import libvirt
 import pycdlib
 import pytest
+from pydantic import SecretStr
 
 from tests.fakes.libvirt_fakes import FakeConnection
 from tradewind.errors import LateError, NotFoundError
 from tradewind.host import domains, facts, storage
 from tradewind.host.console import Console
+from tradewind.model.host import HostAccess
 from tradewind.model.label import Label
 from tradewind.model.storage import Volume
 from tradewind.model.worker import WorkerSpec
+from tradewind.remote.road import DIRECT, Road
 from tradewind.units import GiB
 from tradewind.worker import lifecycle
 
@@ -43,7 +46,7 @@ def test_image_that_is_not_staged(host: FakeConnection) -> None:
     assert "fast" in caught.value.message
     assert "images" in caught.value.message
     assert "vg" not in caught.value.message
-    assert "stage-worker-image" in caught.value.hint
+    assert "worker-image stage" in caught.value.hint
 
 
 def test_image_in_two_pools_is_not_guessed(host: FakeConnection) -> None:
@@ -117,7 +120,8 @@ def test_address_that_proves_itself_is_taken(
     with_addresses(host, "198.18.5.6", "198.18.5.7")
     asked: list[tuple[str, int, str]] = []
 
-    def probe(address: str, port: int, host_key: str) -> bool:
+    def probe(address: str, port: int, host_key: str, timeout: float, road: Road) -> bool:
+        assert road == DIRECT
         asked.append((address, port, host_key))
         return address == "198.18.5.7"
 
@@ -127,10 +131,31 @@ def test_address_that_proves_itself_is_taken(
     assert worker.private_key.get_secret_value() == prepared.login.private
     assert worker.host_key == prepared.host_key.public
     assert worker.run_id == label.run
+    assert worker.via is None
     assert asked == [(f"198.18.5.{n}", 22, prepared.host_key.public) for n in (6, 7)]
     assert domains.require_domain(host, NAME).state()[0] == libvirt.VIR_DOMAIN_RUNNING
     lease = libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE
     assert f"addresses {lease}" in host.host.calls
+
+
+def test_a_worker_behind_its_host_is_sought_and_found_on_that_road(
+    host: FakeConnection, spec: WorkerSpec, label: Label, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage(host)
+    prepared = lifecycle.start(host, spec, facts.survey(host), label)
+    with_addresses(host, "198.18.5.7")
+    key = SecretStr(prepared.login.private)
+    road = Road(HostAccess(host="kvm1", username="mover", private_key=key, host_key="SHA256:x"))
+    monkeypatch.setattr("tradewind.remote.shell.probe", lambda *asked: asked[-1] == road)
+    worker = lifecycle.wait_until_reachable(host, spec, prepared, label, Console(), road)
+    assert worker.via == road.via
+    monkeypatch.setattr("tradewind.remote.shell.probe", lambda *_: False)
+    monkeypatch.setattr(lifecycle, "BOOT_TIMEOUT", 0)
+    lifecycle.discard(host, "images", label)
+    prepared = lifecycle.start(host, spec, facts.survey(host), label)
+    with pytest.raises(LateError) as caught:
+        lifecycle.wait_until_reachable(host, spec, prepared, label, Console(), road)
+    assert "reached from the host kvm1" in caught.value.hint
 
 
 def test_silent_worker_tells_what_its_console_said(
@@ -148,6 +173,7 @@ def test_silent_worker_tells_what_its_console_said(
     assert "cloud-init: no datasource" in caught.value.message
     assert "network “lan”" in caught.value.hint
     assert "“lease”" in caught.value.hint
+    assert "set worker_access to via-host" in caught.value.hint
     assert prepared.login.private.splitlines()[2] not in str(caught.value)
 
 
