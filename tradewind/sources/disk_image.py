@@ -11,6 +11,7 @@
     tpm = false
     clock = "localtime"          # default: "utc"
     os_hint = "debian"
+    tags = ["nightly"]           # to choose machines by; default: none
 
     [[disks]]
     file = "web-root.qcow2"      # inside the folder
@@ -24,17 +25,20 @@
     model = "e1000e"             # default: "virtio"
 """
 
-import tempfile
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from pydantic import Field, ValidationError
 
-from tradewind.errors import CheckpointLostError, NotFoundError, OptionError
+from tradewind.errors import NotFoundError, OptionError, TradewindError
+from tradewind.model.finding import note
+from tradewind.model.foresight import Foresight, GuestSeen
 from tradewind.model.machine import (
     Clock,
     Disk,
@@ -45,14 +49,19 @@ from tradewind.model.machine import (
     PowerState,
     VirtualMachine,
 )
+from tradewind.model.migrate import ShutDown
+from tradewind.model.overview import MachineOverview
 from tradewind.model.record import Record, faults
-from tradewind.model.storage import Checkpoint, Extent
+from tradewind.model.run import Run
+from tradewind.model.storage import Checkpoint, Extent, Tracking
 from tradewind.ports import DiskReader, Snapshot
+from tradewind.private_folders import private_folder
 from tradewind.sources import nbd, qemu_nbd
 from tradewind.sources.image_format import check_format, check_references
 from tradewind.units import MiB
 
 _SUFFIX: Final = ".toml"
+UNTRACKED: Final = "nothing tracks what changes in an image file"
 
 
 class DescribedDisk(Record):
@@ -80,6 +89,7 @@ class Description(Record):
     tpm: bool = False
     clock: Clock = Clock.UTC
     os_hint: str | None = None
+    tags: tuple[str, ...] = ()
     disks: tuple[DescribedDisk, ...] = Field(min_length=1)
     nics: tuple[Nic, ...] = ()
 
@@ -92,45 +102,76 @@ class DiskImageSource:
 
     def machines(self) -> Iterable[MachineSummary]:
         """List the descriptions; a faulty one is an OptionError that names it."""
+        return [_summary(path, _read(path)) for path in self._descriptions()]
+
+    def overview(self) -> Iterable[MachineOverview]:
+        """Describe all machines; images are measured, and not checked as a whole."""
         return [
-            MachineSummary(
-                id=path.stem, name=_read(path).name or path.stem, power=PowerState.SHUT_OFF
-            )
+            MachineOverview.of(_summary_of(path), partial(_machine, path), lambda _disk: UNTRACKED)
             for path in self._descriptions()
         ]
 
     def inspect(self, machine_id: str) -> VirtualMachine:
         """Describe one machine; its images are checked, qcow2 as a whole."""
-        path = self._find(machine_id)
-        description = _read(path)
-        return VirtualMachine(
-            id=machine_id,
-            name=description.name or machine_id,
-            vcpus=description.vcpus,
-            memory=description.memory * MiB,
-            firmware=Firmware(kind=description.firmware, secure_boot=description.secure_boot),
-            tpm=description.tpm,
-            clock=description.clock,
-            os_hint=description.os_hint,
-            disks=tuple(_disk(path, entry) for entry in description.disks),
-            nics=description.nics,
+        machine = _machine(self._find(machine_id))
+        for disk in machine.disks:
+            _check(disk)
+        return machine
+
+    def foresee(self, machine: VirtualMachine) -> Foresight:
+        """Say what every image has to have said; the images were checked by `inspect`."""
+        return Foresight(
+            findings=(
+                note(
+                    "each execution reads all of the images; what is equal is not sent",
+                    evidence="nothing tells what changed in an image",
+                ),
+            ),
+            guest=GuestSeen(os=machine.os_hint or ""),
         )
 
     @contextmanager
     def snapshot(
-        self, machine: VirtualMachine, run_id: str, since: Checkpoint | None = None
+        self,
+        machine: VirtualMachine,
+        run: Run,
+        since: Checkpoint | None = None,
+        *,
+        track: bool = True,
     ) -> Iterator[Snapshot]:
         """Serve the images read-only; QEMU's locks keep writers away meanwhile."""
-        if since is not None:
-            raise CheckpointLostError(f"{machine.name}: disk images do not track what changed")
         with ExitStack() as stack:
-            sockets = Path(stack.enter_context(_private_folder(run_id)))
-            yield ImageSnapshot(
-                {
-                    disk.id: stack.enter_context(_serve(disk, sockets, str(number)))
-                    for number, disk in enumerate(machine.disks)
-                }
-            )
+            sockets = stack.enter_context(private_folder())
+            served = {
+                disk.id: stack.enter_context(_serve(disk, sockets, str(number)))
+                for number, disk in enumerate(machine.disks)
+            }
+            yield ImageSnapshot(served, moment=datetime.now(UTC))
+
+    def retire_checkpoints(
+        self, machine: VirtualMachine, transfer: str, keep: Checkpoint | None
+    ) -> None:
+        """Do nothing: there are none."""
+
+    def forget_replica(
+        self, machine: VirtualMachine, run: Run, last: Checkpoint | None
+    ) -> tuple[str, ...]:
+        """Do nothing: there are no checkpoints."""
+        return ()
+
+    def clean_up(self, runs: Collection[str]) -> None:
+        """Do nothing: a server of images ends with the process that started it."""
+
+    def shut_down(self, machine: VirtualMachine, *, timeout: float, force: bool) -> ShutDown:
+        """Do nothing: an image does not run."""
+        return ShutDown(how="it is an image and does not run", seconds=0)
+
+    def start(self, machine: VirtualMachine) -> None:
+        """Do nothing: an image does not run."""
+
+    def stay_off(self, machine: VirtualMachine) -> bool:
+        """Do nothing: nobody starts an image."""
+        return False
 
     def _descriptions(self) -> list[Path]:
         if self.path.is_file() and self.path.suffix == _SUFFIX:
@@ -157,6 +198,12 @@ class ImageSnapshot:
     """Image files, each at an NBD socket on this machine."""
 
     sockets: Mapping[str, Path]
+    moment: datetime
+    checkpoint: Checkpoint | None = None
+
+    def tracking(self, disk: Disk) -> Tracking:
+        """Say why all of the disk is looked at."""
+        return Tracking(disk_id=disk.id, reason=UNTRACKED)
 
     @property
     def consistency(self) -> str:
@@ -170,10 +217,6 @@ class ImageSnapshot:
     def open(self, disk: Disk) -> AbstractContextManager[DiskReader]:
         """Open one more connection to the disk."""
         return nbd.open_reader(self.sockets[disk.id])
-
-
-def _private_folder(run_id: str) -> tempfile.TemporaryDirectory[str]:
-    return tempfile.TemporaryDirectory(prefix=f"tradewind-{run_id[:36]}-")
 
 
 def _serve(disk: Disk, sockets: Path, name: str) -> AbstractContextManager[Path]:
@@ -196,6 +239,45 @@ def _read(path: Path) -> Description:
     return description
 
 
+def _machine(path: Path) -> VirtualMachine:
+    description = _read(path)
+    return VirtualMachine(
+        id=path.stem,
+        name=description.name or path.stem,
+        vcpus=description.vcpus,
+        memory=description.memory * MiB,
+        firmware=Firmware(kind=description.firmware, secure_boot=description.secure_boot),
+        tpm=description.tpm,
+        clock=description.clock,
+        os_hint=description.os_hint,
+        disks=tuple(_disk(path, entry) for entry in description.disks),
+        nics=description.nics,
+    )
+
+
+def _summary_of(path: Path) -> MachineSummary:
+    """Read what a list says of a machine, as far as its description can be read."""
+    try:
+        return _summary(path, _read(path))
+    except TradewindError:
+        return MachineSummary(id=path.stem, name=path.stem, power=PowerState.SHUT_OFF)
+
+
+def _check(disk: Disk) -> None:
+    if disk.format == "qcow2":
+        for each in check_references(Path(disk.location), Path(disk.backend)):
+            qemu_nbd.check_qcow2(each)
+
+
+def _summary(path: Path, description: Description) -> MachineSummary:
+    return MachineSummary(
+        id=path.stem,
+        name=description.name or path.stem,
+        power=PowerState.SHUT_OFF,
+        tags=description.tags,
+    )
+
+
 def _disk(description: Path, entry: DescribedDisk) -> Disk:
     folder = description.parent.resolve()
     path = (folder / entry.file).resolve()
@@ -206,13 +288,11 @@ def _disk(description: Path, entry: DescribedDisk) -> Disk:
     if not path.is_file():
         raise NotFoundError(f"{description}: there is no file {entry.file}", f"put it in {folder}")
     image_format = check_format(path, entry.format)
-    references = check_references(path, folder) if image_format == "qcow2" else []
-    capacity = qemu_nbd.virtual_size(path, image_format)
-    for each in references:
-        qemu_nbd.check_qcow2(each)
+    if image_format == "qcow2":
+        check_references(path, folder)
     return Disk(
         id=entry.name,
-        capacity=capacity,
+        capacity=qemu_nbd.virtual_size(path, image_format),
         allocation=path.stat().st_blocks * 512,
         format=image_format,
         location=str(path),

@@ -23,6 +23,11 @@ typedef struct {
   void *user_data;
   void (*free) (void *user_data);
 } nbd_extent_callback;
+typedef struct {
+  int (*callback) (void *user_data, int *error);
+  void *user_data;
+  void (*free) (void *user_data);
+} nbd_completion_callback;
 struct nbd_handle *nbd_create (void);
 void nbd_close (struct nbd_handle *h);
 const char *nbd_get_error (void);
@@ -32,10 +37,16 @@ int nbd_set_pread_initialize (struct nbd_handle *h, bool request);
 int nbd_connect_socket (struct nbd_handle *h, int sock);
 int nbd_can_meta_context (struct nbd_handle *h, const char *metacontext);
 int64_t nbd_get_size (struct nbd_handle *h);
-int nbd_pread (struct nbd_handle *h, void *buf, size_t count, uint64_t offset, uint32_t flags);
+int64_t nbd_aio_pread (struct nbd_handle *h, void *buf, size_t count, uint64_t offset,
+                       nbd_completion_callback completion_callback, uint32_t flags);
+int nbd_aio_command_completed (struct nbd_handle *h, uint64_t cookie);
+int nbd_poll (struct nbd_handle *h, int timeout);
 int nbd_block_status (struct nbd_handle *h, uint64_t count, uint64_t offset,
                       nbd_extent_callback extent_callback, uint32_t flags);
 """)
+
+
+_NO_CALLBACK: Final = _ffi.new("nbd_completion_callback *")
 
 
 class _Reply:
@@ -101,10 +112,25 @@ class Connection:
         """Whether the server agreed to answer for a metadata context."""
         return bool(self._check(self._lib.nbd_can_meta_context(self._handle, name.encode())))
 
-    def read_into(self, buffer: memoryview, offset: int) -> None:
-        """Fill the buffer from `offset`, without a copy in between."""
+    def read_into(self, buffer: memoryview, offset: int, step: int) -> None:
+        """Fill the buffer from `offset`, without a copy in between.
+
+        The requests, of `step` bytes, are all under way at once: a long way to the server is
+        waited for once. After an error nothing arrives any more: only calls move libnbd on.
+        """
         target = _ffi.from_buffer(buffer, require_writable=True)
-        self._check(self._lib.nbd_pread(self._handle, target, len(buffer), offset, 0))
+        cookies = [
+            self._ask(target + start, min(step, len(buffer) - start), offset + start)
+            for start in range(0, len(buffer), step)
+        ]
+        for cookie in cookies:
+            while not self._check(self._lib.nbd_aio_command_completed(self._handle, cookie)):
+                self._check(self._lib.nbd_poll(self._handle, -1))
+
+    def _ask(self, target: Any, count: int, offset: int) -> int:
+        return self._check(
+            self._lib.nbd_aio_pread(self._handle, target, count, offset, _NO_CALLBACK[0], 0)
+        )
 
     def block_status(self, context: str, count: int, offset: int) -> list[tuple[int, int]]:
         """Ask for (length, flags) pairs from `offset` on; a server may answer short or long."""

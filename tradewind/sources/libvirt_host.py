@@ -1,68 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Machines of a libvirt host: running ones are read through a pull-mode backup.
-
-A machine that is shut off is read in the same way, through a *reader*: a domain without network
-that holds the machine's disks, is started paused and never runs. Libvirt then opens the images
-with its own rights and locks, so the account on the source needs no access to any file, and
-nobody can start the machine in the middle of the copy.
-"""
+"""Machines of a libvirt host, running or shut off."""
 
 import contextlib
-import platform
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
-from typing import Final
+from functools import partial
 
 import libvirt
 
 from tradewind.domainxml import machine as machine_xml
-from tradewind.domainxml import reader as reader_xml
-from tradewind.domainxml.backup import BackupDisk
 from tradewind.errors import NotFoundError
-from tradewind.host import backup, domains, storage
+from tradewind.host import checkpoints, domains, leftovers, power, storage, uefi
 from tradewind.host.connection import connect
-from tradewind.lending import given_back
+from tradewind.model.foresight import Foresight
 from tradewind.model.host import HostAccess
-from tradewind.model.label import Label, Purpose
-from tradewind.model.machine import Disk, MachineSummary, PowerState, VirtualMachine
-from tradewind.model.storage import Checkpoint, Extent
-from tradewind.ports import DiskReader, Snapshot
+from tradewind.model.machine import Disk, MachineSummary, VirtualMachine
+from tradewind.model.migrate import ShutDown
+from tradewind.model.overview import MachineOverview
+from tradewind.model.run import Run
+from tradewind.model.storage import Checkpoint
+from tradewind.ports import Snapshot
 from tradewind.remote import shell
-from tradewind.remote.tunnel import forward_unix_socket
-from tradewind.sources import nbd
-
-# Where QEMU puts the NBD socket: made by the account (setgid, group kvm, nobody else), so that
-# QEMU's user – a member of kvm on Debian, SUSE and Red Hat – can create the socket and the
-# account can connect to it.
-SOCKET_ROOT: Final = PurePosixPath("/var/tmp")  # noqa: S108 - on the source host, mode 2770
-SOCKET_GROUP: Final = "kvm"
-
-# Scratch files of disks that are no files themselves (block devices) go here.
-SCRATCH_FALLBACK: Final = PurePosixPath("/var/lib/libvirt/images")
-
-
-def socket_folder(run_id: str) -> PurePosixPath:
-    """Where a run's NBD socket lives on the source host."""
-    return SOCKET_ROOT / f"tradewind-{run_id}"
-
-
-@dataclass(frozen=True, slots=True)
-class LibvirtSnapshot:
-    """One point in time of a machine's disks, served at a local NBD socket."""
-
-    consistency: str
-    socket: Path
-
-    def extents(self, disk: Disk) -> Iterable[Extent]:
-        """All of the disk: data, or known to read as zero."""
-        return nbd.extents(self.socket, disk.id, disk.capacity)
-
-    def open(self, disk: Disk) -> contextlib.AbstractContextManager[DiskReader]:
-        """Open one more NBD connection to the disk."""
-        return nbd.open_reader(self.socket, disk.id)
+from tradewind.sources import foresight, libvirt_snapshot
+from tradewind.sources.tracking import no_bitmaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,110 +34,145 @@ class LibvirtSource:
     def machines(self) -> Iterable[MachineSummary]:
         """List the domains that are not ours."""
         with connect(self.access) as connection:
+            return [_summary(domain) for domain in _movable(connection)]
+
+    def overview(self) -> Iterable[MachineOverview]:
+        """Describe the domains that are not ours, all over one connection."""
+        with connect(self.access) as connection:
             return [
-                MachineSummary(
-                    id=domain.UUIDString(), name=domain.name(), power=domains.power(domain)
+                MachineOverview.of(
+                    _summary(domain), partial(_describe, connection, domain), no_bitmaps
                 )
-                for domain in connection.listAllDomains()
-                if domains.read_label(domain) is None
+                for domain in _movable(connection)
             ]
 
     def inspect(self, machine_id: str) -> VirtualMachine:
         """Describe a domain and its disks, found by name or UUID."""
         with connect(self.access) as connection:
             domain = domains.require_domain(connection, machine_id)
-            xml = domains.definition(domain)
-            machine = machine_xml.parse_machine(
-                xml,
-                disk_facts=lambda target: domains.measure_disk(domain, target),
-                power=domains.power(domain),
+            machine = _describe(connection, domain)
+            variables, reason = uefi.read_variables(connection, domain, machine)
+            return machine.model_copy(
+                update={
+                    "autostart": domains.starts_with_host(domain),
+                    "variables": variables,
+                    "dropped": (*machine.dropped, *reason),
+                }
             )
-            if not machine.disks:
-                raise NotFoundError(
-                    f"machine “{machine.name}” has no disk that can be moved",
-                    "disks must be files, block devices or volumes; see the report's list",
-                )
-            disks = tuple(_located(connection, disk) for disk in machine.disks)
-            return machine.model_copy(update={"disks": disks})
 
-    @contextlib.contextmanager
+    def foresee(self, machine: VirtualMachine) -> Foresight:
+        """Look at the domain, and ask its guest agent."""
+        with connect(self.access) as connection:
+            domain = domains.require_domain(connection, machine.id)
+            return foresight.foresee(connection, domain, machine)
+
     def snapshot(
-        self, machine: VirtualMachine, run_id: str, since: Checkpoint | None = None
-    ) -> Iterator[Snapshot]:
+        self,
+        machine: VirtualMachine,
+        run: Run,
+        since: Checkpoint | None = None,
+        *,
+        track: bool = True,
+    ) -> contextlib.AbstractContextManager[Snapshot]:
         """Freeze one point in time and forward its NBD socket to this machine."""
-        with contextlib.ExitStack() as lent:
-            folder = lent.enter_context(self._socket_folder(run_id))
-            domain = machine.name
-            if machine.power is PowerState.SHUT_OFF:
-                domain = lent.enter_context(self._reader(machine, run_id))
-            socket = folder / "nbd.sock"
-            consistency = lent.enter_context(self._backup(domain, machine, run_id, socket))
-            local = lent.enter_context(tempfile.TemporaryDirectory(prefix="tradewind-"))
-            forwarded = lent.enter_context(
-                forward_unix_socket(self.access, str(socket), Path(local))
+        return libvirt_snapshot.snapshot(
+            libvirt_snapshot.Wanted(
+                access=self.access, machine=machine, run=run, since=since, track=track
             )
-            yield LibvirtSnapshot(consistency=consistency, socket=forwarded)
-
-    @contextlib.contextmanager
-    def _socket_folder(self, run_id: str) -> Iterator[PurePosixPath]:
-        folder = str(socket_folder(run_id))
-        with self._shell() as remote:
-            remote.run(["mkdir", "-m", "0700", folder])
-            remote.run(["chgrp", SOCKET_GROUP, folder])
-            remote.run(["chmod", "2770", folder])
-        with given_back(lambda: self._remove(folder)):
-            yield PurePosixPath(folder)
-
-    def _remove(self, folder: str) -> None:
-        with self._shell() as remote:
-            remote.run(["rm", "-rf", folder])
-
-    def _shell(self) -> contextlib.AbstractContextManager[shell.Shell]:
-        return shell.connect_to_host(self.access)
-
-    @contextlib.contextmanager
-    def _backup(
-        self, domain: str, machine: VirtualMachine, run_id: str, socket: PurePosixPath
-    ) -> Iterator[str]:
-        disks = [
-            BackupDisk(target=disk.id, scratch=str(_scratch(disk, run_id)))
-            for disk in machine.disks
-        ]
-        with connect(self.access) as connection:
-            found = domains.require_domain(connection, domain)
-            consistency = backup.begin(found, str(socket), disks)
-        if machine.power is PowerState.SHUT_OFF:
-            consistency = "machine shut off; it cannot be started while it is read"
-        with given_back(lambda: self._end_backup(domain)):
-            yield consistency
-
-    def _end_backup(self, domain: str) -> None:
-        with connect(self.access) as connection, contextlib.suppress(NotFoundError):
-            backup.end(domains.require_domain(connection, domain))
-
-    @contextlib.contextmanager
-    def _reader(self, machine: VirtualMachine, run_id: str) -> Iterator[str]:
-        name = f"tradewind-{run_id}-{Purpose.READER}"
-        label = Label(
-            transfer="",
-            run=run_id,
-            purpose=Purpose.READER,
-            created=datetime.now(UTC),
-            controller=platform.node(),
         )
-        xml = reader_xml.reader_domain(name, machine.disks, label)
-        with given_back(lambda: self._end_reader(name)):
-            with connect(self.access) as connection:
-                domains.start_transient(connection, xml, paused=True)
-            yield name
 
-    def _end_reader(self, name: str) -> None:
+    def retire_checkpoints(
+        self, machine: VirtualMachine, transfer: str, keep: Checkpoint | None
+    ) -> None:
+        """Remove the checkpoints that executions of a transfer made, but for one.
+
+        Those of a machine that is shut off stay until the next execution: libvirt could only
+        forget them, and their bitmaps would stay in the images.
+        """
         with connect(self.access) as connection:
-            domains.destroy(connection, name)
+            domain = domains.require_domain(connection, machine.id)
+            if not domain.isActive():
+                return
+            for name in checkpoints.made_by(domain, transfer):
+                if keep is None or name != keep.name:
+                    checkpoints.discard(domain, name)
+
+    def forget_replica(
+        self, machine: VirtualMachine, run: Run, last: Checkpoint | None
+    ) -> tuple[str, ...]:
+        """Remove all checkpoints of a transfer, and their bitmaps from the images.
+
+        Of a machine that is shut off as well: through a reader, since nothing comes after this.
+        """
+        with connect(self.access) as connection:
+            domain = domains.require_domain(connection, machine.id)
+            now = _describe(connection, domain)
+        return libvirt_snapshot.forget(
+            libvirt_snapshot.Wanted(self.access, now, run, since=last, track=False)
+        )
+
+    def clean_up(self, runs: Collection[str]) -> None:
+        """Remove what runs that ended badly left: jobs, readers, checkpoints, socket folders."""
+        with connect(self.access) as connection:
+            leftovers.remove_runs(connection, runs)
+        with shell.connect_to_host(self.access) as remote:
+            for folder in leftovers.find_folders(remote):
+                if folder.run in runs:
+                    leftovers.remove_folder(remote, folder)
+
+    def shut_down(self, machine: VirtualMachine, *, timeout: float, force: bool) -> ShutDown:
+        """Shut the machine down, gently first; LateError when it still runs."""
+        with connect(self.access) as connection:
+            domain = domains.require_domain(connection, machine.id)
+            return power.shut_down(domain, timeout=timeout, force=force)
+
+    def start(self, machine: VirtualMachine) -> None:
+        """Start the machine where it was; nothing happens when it runs."""
+        with connect(self.access) as connection:
+            power.start(domains.require_domain(connection, machine.id))
+
+    def stay_off(self, machine: VirtualMachine) -> bool:
+        """Keep the machine from starting with its host; say whether it would have."""
+        with connect(self.access) as connection:
+            return power.stay_off(domains.require_domain(connection, machine.id))
+
+
+def _movable(connection: libvirt.virConnect) -> list[libvirt.virDomain]:
+    return [each for each in connection.listAllDomains() if domains.read_label(each) is None]
+
+
+def _summary(domain: libvirt.virDomain) -> MachineSummary:
+    return MachineSummary(
+        id=domain.UUIDString(),
+        name=domain.name(),
+        power=domains.power(domain),
+        tags=domains.read_tags(domain),
+    )
+
+
+def _describe(connection: libvirt.virConnect, domain: libvirt.virDomain) -> VirtualMachine:
+    """Read a domain's definition, and measure and find its disks."""
+    machine = machine_xml.parse_machine(
+        domains.definition(domain),
+        disk_facts=lambda target: domains.measure_disk(domain, target),
+        power=domains.power(domain),
+    )
+    if not machine.disks:
+        raise NotFoundError(
+            f"machine “{machine.name}” has no disk that can be moved",
+            "disks must be files, block devices or volumes; see the report's list",
+        )
+    disks = tuple(_located(connection, disk) for disk in machine.disks)
+    return machine.model_copy(update={"disks": disks})
 
 
 def _located(connection: libvirt.virConnect, disk: Disk) -> Disk:
     """Say where a disk lies on the host, when its definition names a pool and a volume."""
+    if disk.encrypted:
+        raise NotFoundError(
+            f"disk {disk.id} ({disk.location}) is encrypted by its host, and cannot be read yet",
+            "decrypt it on the source (qemu-img convert), or encrypt it inside the guest instead",
+        )
     if disk.location.startswith("/"):
         return disk
     pool, _, volume = disk.location.partition("/")
@@ -188,9 +183,3 @@ def _located(connection: libvirt.virConnect, disk: Disk) -> Disk:
         )
     path = str(storage.require_volume(connection, pool, volume).path())
     return disk.model_copy(update={"location": path})
-
-
-def _scratch(disk: Disk, run_id: str) -> PurePosixPath:
-    location = PurePosixPath(disk.location)
-    folder = SCRATCH_FALLBACK if location.is_relative_to("/dev") else location.parent
-    return folder / f"tradewind-{run_id}-{disk.id}.scratch"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tradewind.errors import BusyError, ImageFormatError, NotFoundError, StreamError, TradewindError
+from tradewind.remote.client import socket_path
 from tradewind.waiting import wait_for
 
 _INFO_SECONDS: Final = 30
@@ -57,8 +58,15 @@ def _qemu_img(
 
 @contextmanager
 def served(path: Path, image_format: str, folder: Path, name: str) -> Iterator[Path]:
-    """Lend an NBD socket in a private folder; read-only, any number of connections."""
-    socket, pid_file, log = (folder / f"{name}.{suffix}" for suffix in ("sock", "pid", "log"))
+    """Lend an NBD socket in a private folder; read-only, any number of connections.
+
+    OptionError when the folder's name leaves no room for a socket.
+    """
+    socket, pid_file, log = (
+        socket_path(folder, f"{name}.sock"),
+        folder / f"{name}.pid",
+        folder / f"{name}.log",
+    )
     argv = [
         "qemu-nbd", "--read-only", "--persistent", "--shared=0", f"--format={image_format}",
         f"--socket={socket}", f"--pid-file={pid_file}", str(path),

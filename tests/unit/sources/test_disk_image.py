@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.data_source import RUN
 from tests.fakes.images import make_qcow2, make_raw
 from tradewind.errors import BusyError, ImageFormatError, NotFoundError, OptionError
 from tradewind.model.machine import Clock, Firmware, FirmwareKind, Nic, PowerState
@@ -25,6 +26,7 @@ secure_boot = true
 tpm = true
 clock = "localtime"
 os_hint = "debian"
+tags = ["nightly"]
 
 [[disks]]
 file = "root.qcow2"
@@ -74,6 +76,12 @@ def test_the_machines_of_a_folder_and_of_one_file(folder: Path) -> None:
         (folder / f"{name}.toml").write_text(SMALL)
     assert [each.id for each in DiskImageSource(folder).machines()] == ["mail", "web"]
     assert [each.id for each in DiskImageSource(folder / "web.toml").machines()] == ["web"]
+
+
+def test_tags_are_those_of_the_description(folder: Path) -> None:
+    (folder / "web.toml").write_text(FULL)
+    (folder / "mail.toml").write_text(SMALL)
+    assert [each.tags for each in DiskImageSource(folder).machines()] == [(), ("nightly",)]
 
 
 def test_an_unknown_machine_is_named_with_the_ones_there_are(folder: Path) -> None:
@@ -167,7 +175,7 @@ def test_an_image_somebody_writes_to_is_refused(folder: Path, tmp_path: Path) ->
                 DiskImageSource(folder).inspect("web")
             with (
                 pytest.raises(BusyError, match="is in use"),
-                DiskImageSource(folder).snapshot(machine, "run-1"),
+                DiskImageSource(folder).snapshot(machine, RUN),
             ):
                 pass
         finally:
@@ -175,23 +183,37 @@ def test_an_image_somebody_writes_to_is_refused(folder: Path, tmp_path: Path) ->
 
 
 def test_a_snapshot_leaves_nothing_behind(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    private = tmp_path / "private"
-    private.mkdir()
+    private = tmp_path_factory.mktemp("p")  # short: a socket has no path of more than 107 bytes
     monkeypatch.setattr(tempfile, "tempdir", str(private))
     (folder / "web.toml").write_text(SMALL)
     source = DiskImageSource(folder)
     machine = source.inspect("web")
-    with contextlib.suppress(InterruptedError), source.snapshot(machine, "run-1"):
-        [inside] = private.iterdir()
-        assert inside.name.startswith("tradewind-run-1-")
-        assert inside.stat().st_mode & 0o077 == 0
-        pid = int((inside / "0.pid").read_text())
+    with contextlib.suppress(InterruptedError), source.snapshot(machine, RUN):
+        [number] = private.rglob("0.pid")
+        assert number.parent.stat().st_mode & 0o077 == 0
+        pid = int(number.read_text())
         raise InterruptedError
     assert list(private.iterdir()) == []
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_a_temporary_folder_without_room_for_a_socket_is_named(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private = tmp_path / ("long" * 20)
+    private.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(private))
+    (folder / "web.toml").write_text(SMALL)
+    source = DiskImageSource(folder)
+    with (
+        pytest.raises(OptionError, match=r"too long for a unix socket.*\n.*TMPDIR"),
+        source.snapshot(source.inspect("web"), RUN),
+    ):
+        pass
+    assert list(private.iterdir()) == []
 
 
 def test_a_backing_file_made_after_the_inspection_is_refused_too(folder: Path) -> None:
@@ -200,5 +222,5 @@ def test_a_backing_file_made_after_the_inspection_is_refused_too(folder: Path) -
     machine = source.inspect("web")
     trap = ["qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", "/etc/passwd", "-F", "raw"]
     subprocess.run([*trap, folder / "root.qcow2", "4M"], check=True)
-    with pytest.raises(ImageFormatError), source.snapshot(machine, "run-1"):
+    with pytest.raises(ImageFormatError), source.snapshot(machine, RUN):
         pass
