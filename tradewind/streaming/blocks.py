@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which parts of a piece have to reach the target. Pure.
 
-A piece is looked at in blocks of 64 KiB, the same that digests are made of::
+A piece is looked at in blocks of 64 KiB, the same that are tagged for digests::
 
     source   |data|data|zero|zero|data|
     target   |data|....|data|zero|....|      .... = other content
     run      |same|copy|zero|same|copy|
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from itertools import groupby
 from typing import Final, NamedTuple
 
+from tradewind.model.storage import TargetState
 from tradewind.ports import Range
-from tradewind.streaming.writer_service import BLOCK, combined, zero_block_digest
+from tradewind.streaming.writer_service import BLOCK, ZERO_TAG, combined
 
 
 class Need(Enum):
@@ -38,7 +39,7 @@ class _Block(NamedTuple):
     start: int
     length: int
     need: Need
-    digest: bytes
+    tag: bytes
 
 
 def block_ranges(start: int, length: int) -> list[Range]:
@@ -47,30 +48,39 @@ def block_ranges(start: int, length: int) -> list[Range]:
     return [Range(at, min(BLOCK, end - at)) for at in range(start, end, BLOCK)]
 
 
-def runs(ours: Sequence[bytes], theirs: Sequence[bytes] | None, length: int) -> Iterator[Run]:
-    """Compare a piece's block digests with the target's range digests of the same blocks.
+def runs(
+    ours: Sequence[bytes], target: TargetState, theirs: Sequence[bytes], length: int
+) -> Iterator[Run]:
+    """Compare the tags of a piece's blocks with what the target holds.
 
-    `theirs` is None for a target that reads as zero all over.
+    `theirs` are the target's range digests of the same blocks; only an UNKNOWN target is asked.
     """
-    for need, group in groupby(_blocks(ours, theirs, length), key=lambda block: block.need):
-        blocks = list(group)
-        size = sum(block.length for block in blocks)
-        yield Run(blocks[0].start, size, need, combined(block.digest for block in blocks))
+    blocks = _blocks(ours, target, theirs, length)
+    for need, group in groupby(blocks, key=lambda block: block.need):
+        run = list(group)
+        size = sum(block.length for block in run)
+        yield Run(run[0].start, size, need, combined(block.tag for block in run))
 
 
 def zero_digest(length: int) -> bytes:
     """Make the digest of a range of zeroes."""
-    whole, rest = divmod(length, BLOCK)
-    blocks: Iterable[bytes] = [zero_block_digest(BLOCK)] * whole
-    return combined([*blocks, *([zero_block_digest(rest)] if rest else [])])
+    return combined([ZERO_TAG] * -(-length // BLOCK))
 
 
-def _blocks(ours: Sequence[bytes], theirs: Sequence[bytes] | None, length: int) -> Iterator[_Block]:
-    for index, digest in enumerate(ours):
+def _blocks(
+    ours: Sequence[bytes], target: TargetState, theirs: Sequence[bytes], length: int
+) -> Iterator[_Block]:
+    for index, tag in enumerate(ours):
         size = min(BLOCK, length - index * BLOCK)
-        is_zero = digest == zero_block_digest(size)
-        is_same = is_zero if theirs is None else combined([digest]) == theirs[index]
-        yield _Block(index * BLOCK, size, _NEEDS[is_same, is_zero], digest)
+        is_zero = tag == ZERO_TAG
+        match target:
+            case TargetState.BLANK:
+                is_same = is_zero
+            case TargetState.AT_CHECKPOINT:
+                is_same = False
+            case TargetState.UNKNOWN:
+                is_same = combined([tag]) == theirs[index]
+        yield _Block(index * BLOCK, size, _NEEDS[is_same, is_zero], tag)
 
 
 _NEEDS: Final = {

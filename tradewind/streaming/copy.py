@@ -14,21 +14,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final, Protocol, runtime_checkable
 
 from tradewind.errors import CancelledError, IntegrityError
 from tradewind.model.progress import DiskResult
-from tradewind.model.storage import Extent
+from tradewind.model.storage import Extent, TargetState
 from tradewind.ports import DiskReader, DiskWriter, ProgressListener, Range
 from tradewind.streaming.blocks import Need, Run, block_ranges, runs, zero_digest
+from tradewind.streaming.distance import NEAR, connections_for
 from tradewind.streaming.journal import Journal, WrongRangeError
 from tradewind.streaming.parallel import Shared, run_all
 from tradewind.streaming.plan import REQUEST_SIZE, Action, Piece, batches, plan
 from tradewind.streaming.tally import Count, Tally
-from tradewind.streaming.writer_service import block_digests
-
-# All disks together. Four did best locally; more pays off from about 2 ms of round trip on.
-CONNECTIONS: Final = 4
 
 # Ranges a lane writes before it proves them: at most 3 MiB of journal, and half a TiB of data.
 _JOURNAL_LIMIT: Final = 65536
@@ -47,7 +45,7 @@ class Interruptible(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CopyJob:
-    """One disk to move; `blank` says that the target reads as zero all over.
+    """One disk to move; `target` says what the volume holds before.
 
     `extents` is walked twice: once to know the total, once to copy. Each lane opens a reader and
     a writer of its own; one that is `Interruptible` makes a stop prompt even when it hangs.
@@ -55,7 +53,7 @@ class CopyJob:
 
     disk_id: str
     capacity: int
-    blank: bool
+    target: TargetState
     extents: Callable[[], Iterable[Extent]]
     open_reader: Callable[[], AbstractContextManager[DiskReader]]
     open_writer: Callable[[], DiskWriter]
@@ -66,7 +64,7 @@ def copy_disk(
     job: CopyJob,
     stop: threading.Event,
     progress: ProgressListener,
-    connections: int = CONNECTIONS,
+    connections: int | None = None,
 ) -> DiskResult:
     """Move one disk; see copy_disks."""
     return copy_disks([job], stop, progress, connections)[0]
@@ -76,9 +74,11 @@ def copy_disks(
     jobs: Sequence[CopyJob],
     stop: threading.Event,
     progress: ProgressListener,
-    connections: int = CONNECTIONS,
+    connections: int | None = None,
 ) -> list[DiskResult]:
     """Move disks in parallel, over at most `connections` connections in all.
+
+    None: 4, or 8 when the destination is far away.
 
     Returns when everything is durable on the destination and every range written was read back
     there and its digest compared. `progress` is called in the calling thread, twice a second for
@@ -86,6 +86,8 @@ def copy_disks(
     into the calling thread (a signal), ends everything within about a second. Raises
     StreamError, WriterError, IntegrityError, CancelledError.
     """
+    if connections is None:
+        connections = connections_for(jobs[0].open_writer, stop) if jobs else NEAR
     crew = _Crew(jobs, progress, connections)
     run_all(crew.calls(), stop, abort=crew.halt.set, tick=crew.report)
     crew.report(last=True)
@@ -137,24 +139,24 @@ class _DiskCopy:
         self._job = job
         self._tally = tally
         self._halted = False
+        self._count = 0
         self._lock = threading.Lock()
         self._connections: list[object] = []
         self._queue: Shared[list[Piece]] = Shared(self._batches())
 
     def run(self, lanes: int, stop: threading.Event) -> None:
-        """Copy, flush and prove."""
+        """Copy, flush and prove; no more lanes than there is work for."""
         run_all([self._measure], stop, abort=self._halt)
-        run_all([self._lane] * lanes, stop, abort=self._halt)
-
-    def _pieces(self) -> Iterator[Piece]:
-        job = self._job
-        return plan(job.extents(), blank=job.blank, request_size=job.request_size)
+        run_all([self._lane] * min(lanes, self._count), stop, abort=self._halt)
 
     def _batches(self) -> Iterator[list[Piece]]:
-        yield from batches(self._pieces(), self._job.request_size)
+        job = self._job
+        return batches(plan(job.extents(), job.target, job.request_size), job.request_size)
 
     def _measure(self) -> None:
-        self._tally.add("total", sum(piece.length for piece in self._pieces()))
+        for batch in self._batches():
+            self._count += 1
+            self._tally.add("total", sum(piece.length for piece in batch))
 
     def _lane(self) -> None:
         with self._job.open_reader() as reader, closing(self._job.open_writer()) as writer:
@@ -202,12 +204,13 @@ class _Lane:
 
     def copy(self, batch: Sequence[Piece]) -> None:
         """Make the target like the source for some pieces."""
-        theirs = iter(self._writer.digests(_compared(batch)) if not self._job.blank else [])
+        is_unknown = self._job.target is TargetState.UNKNOWN
+        theirs = iter(self._writer.digests(_compared(batch)) if is_unknown else [])
         for piece in batch:
             if piece.action is Action.COPY:
                 self._copy(piece, theirs)
             else:
-                self._zero(piece, next(theirs))
+                self._zero(piece, next(theirs, b""))
             self._tally.add("done", piece.length)
         if len(self._journal) >= _JOURNAL_LIMIT:
             self.prove()
@@ -233,20 +236,21 @@ class _Lane:
         view = self._buffer[: piece.length]
         self._reader.readinto(view, piece.start)
         self._tally.add("read", piece.length)
-        ours = block_digests(view)
-        target = None if self._job.blank else [next(theirs) for _ in ours]
-        for run in runs(ours, target, piece.length):
+        ours = self._writer.tags(view)
+        target = list(islice(theirs, len(ours)))
+        for run in runs(ours, self._job.target, target, piece.length):
             self._apply(run, view, piece.start)
 
     def _apply(self, run: Run, view: memoryview, start: int) -> None:
         self._check()
         if run.need is Need.COPY:
-            self._writer.write(start + run.start, view[run.start : run.start + run.length])
+            part = view[run.start : run.start + run.length]
+            self._tally.add("wire", self._writer.write(start + run.start, part))
             self._wrote("sent", start + run.start, run.length, run.digest)
         elif run.need is Need.ZERO:
             self._writer.zero(start + run.start, run.length)
             self._wrote("zeroed", start + run.start, run.length, run.digest)
-        elif not self._job.blank:
+        elif self._job.target is not TargetState.BLANK:
             self._tally.add("same", run.length)
 
     def _zero(self, piece: Piece, theirs: bytes) -> None:

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from functools import partial
 
 from tradewind.model.machine import VirtualMachine
-from tradewind.model.storage import ReplicaVolume
-from tradewind.model.worker import WriterAccess
-from tradewind.ports import Snapshot
+from tradewind.model.storage import ReplicaVolume, TargetState, Tracking
+from tradewind.model.worker import SshAccess, WriterAccess
+from tradewind.ports import DiskWriter, Snapshot
+from tradewind.streaming import over_https, over_ssh
+from tradewind.streaming.bandwidth import Bandwidth
 from tradewind.streaming.copy import CopyJob
-from tradewind.streaming.https_writer import open_writer
+from tradewind.streaming.writer import UNLIMITED
 
 
 def jobs_for(
@@ -17,17 +19,37 @@ def jobs_for(
     machine: VirtualMachine,
     volumes: Sequence[ReplicaVolume],
     access: WriterAccess,
+    bandwidth: Bandwidth,
 ) -> list[CopyJob]:
-    """Make the jobs in the machine's order; every disk has its volume by its id."""
+    """Make the jobs in the machine's order; every disk has its volume by its id.
+
+    All of them together stay below the `bandwidth`.
+    """
     targets = {volume.disk_id: volume for volume in volumes}
     return [
         CopyJob(
             disk_id=disk.id,
             capacity=disk.capacity,
-            blank=targets[disk.id].blank,
+            target=_state(frozen.tracking(disk), targets[disk.id]),
             extents=partial(frozen.extents, disk),
             open_reader=partial(frozen.open, disk),
-            open_writer=partial(open_writer, access, targets[disk.id].serial),
+            open_writer=partial(open_writer, access, targets[disk.id].serial, bandwidth=bandwidth),
         )
         for disk in machine.disks
     ]
+
+
+def open_writer(access: WriterAccess, serial: str, bandwidth: Bandwidth = UNLIMITED) -> DiskWriter:
+    """Connect to one disk of the writer service, over what carries it."""
+    if isinstance(access, SshAccess):
+        return over_ssh.open_writer(access, serial, bandwidth=bandwidth)
+    return over_https.open_writer(access, serial, bandwidth=bandwidth)
+
+
+def _state(tracking: Tracking, volume: ReplicaVolume) -> TargetState:
+    """Say what a volume holds, as far as it can be relied on."""
+    if volume.blank:
+        return TargetState.BLANK
+    if volume.exact and tracking.since == volume.base is not None:
+        return TargetState.AT_CHECKPOINT
+    return TargetState.UNKNOWN

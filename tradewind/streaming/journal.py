@@ -41,7 +41,7 @@ class Journal:
         return len(self._starts)
 
     def add(self, start: int, length: int, digest: bytes) -> None:
-        """Remember a range that the writer has acknowledged."""
+        """Remember a range that was given to the writer."""
         self._starts.append(start)
         self._lengths.append(length)
         self._digests += digest

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from enum import Enum
 from typing import Final, NamedTuple
 
-from tradewind.model.storage import Extent, ExtentKind
+from tradewind.model.storage import Extent, ExtentKind, TargetState
 from tradewind.ports import Range
 from tradewind.units import MiB
 
@@ -39,18 +39,22 @@ class Piece(NamedTuple):
 
 
 def plan(
-    extents: Iterable[Extent], *, blank: bool, request_size: int = REQUEST_SIZE
+    extents: Iterable[Extent], target: TargetState, request_size: int = REQUEST_SIZE
 ) -> Iterator[Piece]:
     """Turn extents into pieces, in order.
 
     Data is copied in pieces that end on multiples of `request_size`. Zero is left alone on a
-    blank target, and zeroed on any other in pieces of at most 128 MiB.
+    blank target, and zeroed on any other in pieces of at most 128 MiB. Clean is left alone; a
+    blank target was never at any checkpoint, so there it is a ValueError.
     """
     for extent in extents:
-        if extent.kind is ExtentKind.DATA:
-            yield from _cut(extent, request_size, Action.COPY)
-        elif not blank:
-            yield from _cut(extent, ZERO_LIMIT, Action.ZERO)
+        match extent.kind, target:
+            case ExtentKind.DATA, _:
+                yield from _cut(extent, request_size, Action.COPY)
+            case ExtentKind.ZERO, TargetState.AT_CHECKPOINT | TargetState.UNKNOWN:
+                yield from _cut(extent, ZERO_LIMIT, Action.ZERO)
+            case ExtentKind.CLEAN, TargetState.BLANK:
+                raise ValueError(f"{extent} is clean, but the target is blank")
 
 
 def batches(pieces: Iterable[Piece], request_size: int = REQUEST_SIZE) -> Iterator[list[Piece]]:

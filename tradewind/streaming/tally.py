@@ -7,10 +7,10 @@ from typing import Final, Literal
 
 from tradewind.model.progress import DiskProgress, DiskResult
 
-Count = Literal["total", "done", "read", "sent", "zeroed", "same", "verified"]
+Count = Literal["total", "done", "read", "sent", "wire", "zeroed", "same", "verified"]
 
 _NAMES: Final[tuple[Count, ...]] = (
-    "total", "done", "read", "sent", "zeroed", "same", "verified",
+    "total", "done", "read", "sent", "wire", "zeroed", "same", "verified",
 )  # fmt: skip
 
 
@@ -50,6 +50,7 @@ class Tally:
             capacity=self._capacity,
             read=counts["read"],
             sent=counts["sent"],
+            wire=counts["wire"],
             zeroed=counts["zeroed"],
             same=counts["same"],
             verified=counts["verified"],

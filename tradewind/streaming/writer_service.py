@@ -1,26 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """The service in the worker that receives disks: one file, standard library only, Python 3.9+.
 
-Usage: writer_service.py CONFIG, a JSON file with
+Usage: writer_service.py [--stdio] CONFIG, a JSON file with
 
     address, port          where to listen (port 0: any; the port is printed)
     certificate, key, ca   paths of PEM files; a client without a certificate of `ca` is refused
+    digest_key             64 hex digits, the secret of the digests
     disks                  serial → path of the device; nothing else can be opened
 
 HTTP/1.1 over TLS 1.3 with both ends' certificates. Answers are 200, or a status and {"error"}.
+With --stdio one client is served on standard input and output, which SSH has carried here: then
+only `disks` counts.
 
     GET  /                                        version, limits, the disks and their bytes
     PUT  /disks/<serial>?offset=N                 write the body there
+    PUT  /disks/<serial>?offset=N&zstd=LENGTH     write what it expands to, LENGTH bytes
     POST /disks/<serial>/zero?offset=N&length=N   make it read as zero
     POST /disks/<serial>/flush                    return when all writes are durable
-    POST /disks/<serial>/digests                  {"ranges": [[offset, length], …]} → 32 bytes each
+    POST /disks/<serial>/digests?digest=NAME      {"ranges": [[offset, length], …]} → 32 bytes each
 
-The digest of a range is the BLAKE2b-256 of the BLAKE2b-256 digests of its 64 KiB blocks, counted
-from the range's start: a zero block costs one comparison, no hashing (the scheme of blkhash).
+Requests may follow each other without waiting; they are carried out and answered in order.
 
-Memory: one buffer of 4 MiB for each connection, 16 connections. A body lands in that buffer,
-page-aligned for O_DIRECT, and nowhere else; that is why the head of a request is read by hand
-(docs/decisions/0003-writer-protocol.md).
+The digest of a range is the BLAKE2b-256 of the 16-byte tags of its 64 KiB blocks, counted from
+the range's start. The tag of a zero block is zero and costs one comparison; any other's is made
+with the secret key, by Poly1305 or BLAKE2b (docs/decisions/0007-keyed-digests.md).
+
+Memory: two buffers of 4 MiB for each connection, 16 connections. A body lands in one of them,
+page-aligned for O_DIRECT, and is expanded from the other; that is why the head of a request is
+read by hand (docs/decisions/0003-writer-protocol.md).
 """
 
 from __future__ import annotations
@@ -41,12 +48,17 @@ import struct
 import sys
 import threading
 import urllib.parse
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-VERSION = 1
+VERSION = 2
 BLOCK = 64 * 1024
 DIGEST_SIZE = 32
+TAG_SIZE = 16
+ZERO_TAG = bytes(TAG_SIZE)
+POLY1305 = "poly1305"
+BLAKE2B = "blake2b"
 MAX_BODY = 4 * 1024 * 1024
 MAX_CONNECTIONS = 16
 MAX_HEAD = 8 * 1024
@@ -69,17 +81,108 @@ _FILE_ALIGNMENT = 4096
 _ZEROES = bytearray(BLOCK)
 
 
+# -- C libraries -----------------------------------------------------------------------------------
+
+_POINTER = ctypes.c_void_p
+_SIZE = ctypes.c_size_t
+
+
+def address(view: memoryview) -> int:
+    """Where a view begins; it has to be writable, as ctypes looks at no other."""
+    return ctypes.addressof(ctypes.c_char.from_buffer(view))
+
+
+def _declare(library: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> Any:
+    function = getattr(library, name)
+    function.restype, function.argtypes = result, arguments
+    return function
+
+
+class LibCrypto:
+    """Poly1305 of OpenSSL 3, which Python's own ssl module is linked with."""
+
+    def __init__(self) -> None:
+        # Not CDLL: a block takes 7 µs, and another thread that has got hold of Python meanwhile
+        # need not give it back for 5 ms.
+        library = ctypes.PyDLL("libcrypto.so.3")
+        fetch = _declare(library, "EVP_MAC_fetch", _POINTER, _POINTER, ctypes.c_char_p, _POINTER)
+        self.context = _declare(library, "EVP_MAC_CTX_new", _POINTER, _POINTER)
+        self.free = _declare(library, "EVP_MAC_CTX_free", None, _POINTER)
+        self.begin = _declare(
+            library, "EVP_MAC_init", ctypes.c_int, _POINTER, ctypes.c_char_p, _SIZE, _POINTER
+        )
+        self.update = _declare(library, "EVP_MAC_update", ctypes.c_int, _POINTER, _POINTER, _SIZE)
+        self.end = _declare(
+            library, "EVP_MAC_final", ctypes.c_int, _POINTER, _POINTER, _POINTER, _SIZE
+        )
+        self.poly1305 = fetch(None, b"POLY1305", None)
+        if not self.poly1305:  # a FIPS provider has none
+            raise OSError("OpenSSL has no Poly1305")
+
+
+class LibZstd:
+    """libzstd(3), which package managers are linked with: nearly everywhere."""
+
+    def __init__(self) -> None:
+        library = ctypes.CDLL("libzstd.so.1")
+        self.bound = _declare(library, "ZSTD_compressBound", _SIZE, _SIZE)
+        self.is_error = _declare(library, "ZSTD_isError", ctypes.c_uint, _SIZE)
+        self.set_parameter = _declare(
+            library, "ZSTD_CCtx_setParameter", _SIZE, _POINTER, ctypes.c_int, ctypes.c_int
+        )
+        self.packer = _declare(library, "ZSTD_createCCtx", _POINTER)
+        self.free_packer = _declare(library, "ZSTD_freeCCtx", _SIZE, _POINTER)
+        self.unpacker = _declare(library, "ZSTD_createDCtx", _POINTER)
+        self.free_unpacker = _declare(library, "ZSTD_freeDCtx", _SIZE, _POINTER)
+        transform = (_SIZE, _POINTER, _POINTER, _SIZE, _POINTER, _SIZE)
+        self.compress = _declare(library, "ZSTD_compress2", *transform)
+        self.expand = _declare(library, "ZSTD_decompressDCtx", *transform)
+
+
+@functools.lru_cache(maxsize=1)
+def libcrypto() -> LibCrypto | None:
+    """Load it; None where it is missing, or older than 3."""
+    try:
+        return LibCrypto()
+    except (OSError, AttributeError):
+        return None
+
+
+@functools.lru_cache(maxsize=1)
+def libzstd() -> LibZstd | None:
+    """Load it; None where it is missing, or older than 1.4."""
+    try:
+        return LibZstd()
+    except (OSError, AttributeError):
+        return None
+
+
+class Unpacker:
+    """Expands zstd frames; for one thread."""
+
+    def __init__(self, library: LibZstd) -> None:
+        self._library = library
+        self._context = library.unpacker()
+        weakref.finalize(self, library.free_unpacker, self._context)
+
+    def expand(self, packed: memoryview, target: memoryview) -> int:
+        """Expand one frame into the target; returns how many bytes it came to."""
+        count = int(
+            self._library.expand(
+                self._context, address(target), len(target), address(packed), len(packed)
+            )
+        )
+        if self._library.is_error(count):
+            raise RefusedError(400, "the body is no zstd frame of that length")
+        return count
+
+
 # -- digests ---------------------------------------------------------------------------------------
 
 
-def _hash(data: bytes | memoryview) -> bytes:
-    return hashlib.blake2b(data, digest_size=DIGEST_SIZE).digest()
-
-
-@functools.lru_cache(maxsize=64)
-def zero_block_digest(length: int) -> bytes:
-    """Hash a block of zeroes."""
-    return _hash(bytes(length))
+def digest_names() -> list[str]:
+    """Name the ways to make tags that work here, the quickest first."""
+    return [POLY1305, BLAKE2B] if libcrypto() else [BLAKE2B]
 
 
 def is_zero(view: memoryview) -> bool:
@@ -90,18 +193,50 @@ def is_zero(view: memoryview) -> bool:
     return (_ZEROES if len(view) == BLOCK else _ZEROES[: len(view)]) == view
 
 
-def block_digests(view: memoryview) -> list[bytes]:
-    """Hash each 64 KiB block of a range; the last block may be shorter."""
-    return [_block_digest(view[start : start + BLOCK]) for start in range(0, len(view), BLOCK)]
+def combined(tags: Iterable[bytes]) -> bytes:
+    """Make the digest of a range from the tags of its blocks."""
+    return hashlib.blake2b(b"".join(tags), digest_size=DIGEST_SIZE).digest()
 
 
-def _block_digest(block: memoryview) -> bytes:
-    return zero_block_digest(len(block)) if is_zero(block) else _hash(block)
+class Tagger:
+    """Makes the tags of blocks under a key of 32 bytes; for one thread."""
 
+    def __init__(self, key: bytes, name: str) -> None:
+        library = libcrypto() if name == POLY1305 else None
+        if library is None and name != BLAKE2B:
+            raise RefusedError(400, f"no digest {name} here")
+        self._key = key
+        self._library = library
+        if library is not None:
+            self._context = library.context(library.poly1305)
+            self._tag = ctypes.create_string_buffer(TAG_SIZE)
+            weakref.finalize(self, library.free, self._context)
 
-def combined(digests: Iterable[bytes]) -> bytes:
-    """Make the digest of a range from those of its blocks."""
-    return _hash(b"".join(digests))
+    def tags(self, view: memoryview) -> list[bytes]:
+        """Tag each 64 KiB block of a range; the last block may be shorter."""
+        if view.readonly:
+            view = memoryview(bytearray(view))
+        make = self._poly1305 if self._library else self._blake2b
+        return [make(view[start : start + BLOCK]) for start in range(0, len(view), BLOCK)]
+
+    def _poly1305(self, block: memoryview) -> bytes:
+        if is_zero(block):
+            return ZERO_TAG
+        library, context = self._library, self._context
+        assert library is not None  # noqa: S101 - or tags() had not called us
+        done = (
+            library.begin(context, self._key, len(self._key), None)
+            and library.update(context, address(block), len(block))
+            and library.end(context, self._tag, None, TAG_SIZE)
+        )
+        if not done:
+            raise OSError("OpenSSL made no Poly1305 tag")
+        return self._tag.raw
+
+    def _blake2b(self, block: memoryview) -> bytes:
+        if is_zero(block):
+            return ZERO_TAG
+        return hashlib.blake2b(block, digest_size=TAG_SIZE, key=self._key).digest()
 
 
 # -- devices ---------------------------------------------------------------------------------------
@@ -251,13 +386,12 @@ class Devices:
 
 
 class Request(NamedTuple):
-    """A request's head; `early` are bytes of the body that came with it."""
+    """A request's head; `length` is its body's."""
 
     method: str
     path: str
     query: dict[str, str]
     length: int
-    early: bytes
 
     def number(self, name: str) -> int:
         """Take a whole number from the query."""
@@ -267,7 +401,7 @@ class Request(NamedTuple):
         return int(text)
 
 
-def parse_head(head: bytes, early: bytes) -> Request:
+def parse_head(head: bytes) -> Request:
     """Read a request line and the one header that matters, Content-Length."""
     lines = head.decode("latin-1").split("\r\n")
     words = lines[0].split(" ")
@@ -279,22 +413,50 @@ def parse_head(head: bytes, early: bytes) -> Request:
         raise RefusedError(411, "Content-Length is needed")
     target = urllib.parse.urlsplit(words[1])
     query = dict(urllib.parse.parse_qsl(target.query))
-    return Request(words[0], target.path, query, int(length), early)
+    return Request(words[0], target.path, query, int(length))
 
 
 def _split_headers(lines: list[str]) -> Iterator[tuple[str, str, str]]:
     return (line.partition(":") for line in lines if line)
 
 
-class Conversation:
-    """One connection: requests in, answers out, one buffer for everything that is large."""
+class Pipes:
+    """Two file descriptors, with the three operations of a socket that a conversation needs."""
 
-    def __init__(self, connection: ssl.SSLSocket, devices: Devices) -> None:
+    def __init__(self, source: int, sink: int) -> None:
+        self._source = source
+        self._sink = sink
+
+    def recv(self, limit: int) -> bytes:
+        """Read what is there; nothing at the end."""
+        return os.read(self._source, limit)
+
+    def recv_into(self, view: memoryview) -> int:
+        """Read what is there into a buffer, without a copy in between."""
+        return os.readv(self._source, [view])
+
+    def sendall(self, content: bytes) -> None:
+        """Write all of it."""
+        view = memoryview(content)
+        while view:
+            view = view[os.write(self._sink, view) :]
+
+
+class Conversation:
+    """One connection: requests in, answers out, and buffers for everything that is large."""
+
+    def __init__(self, connection: ssl.SSLSocket | Pipes, devices: Devices, key: bytes) -> None:
         self._connection = connection
         self._devices = devices
+        self._key = key
+        self._taggers: dict[str, Tagger] = {}
         # Page-aligned, as O_DIRECT wants it; two more pages for ranges that are not.
-        self._memory = mmap.mmap(-1, MAX_BODY + 2 * _FILE_ALIGNMENT)
-        self._buffer = memoryview(self._memory)
+        self._buffer = memoryview(mmap.mmap(-1, MAX_BODY + 2 * _FILE_ALIGNMENT))
+        # Takes memory when it is first used.
+        self._packed = memoryview(mmap.mmap(-1, MAX_BODY))
+        self._unpacker: Unpacker | None = None
+        # Bytes that came after a request: of its body, or of the next one.
+        self._early = b""
 
     def run(self) -> None:
         """Answer until the client leaves."""
@@ -326,13 +488,27 @@ class Conversation:
             "version": VERSION,
             "disks": self._devices.sizes(),
             "max_body": MAX_BODY,
-            "digest": "blake2b-256/64KiB",
+            "digests": digest_names(),
+            "zstd": libzstd() is not None,
         }
 
     def write(self, device: Device, request: Request, body: memoryview) -> None:
         """PUT."""
-        device.write(request.number("offset"), body)
+        view = self._expanded(request, body) if "zstd" in request.query else body
+        device.write(request.number("offset"), view)
         self._send_head(200, 0)
+
+    def _expanded(self, request: Request, body: memoryview) -> memoryview:
+        length = request.number("zstd")
+        library = libzstd()
+        if library is None or not body or not 0 < length <= MAX_BODY:
+            raise RefusedError(400, f"zstd={length} cannot be expanded here")
+        if self._unpacker is None:
+            self._unpacker = Unpacker(library)
+        view = self._buffer[:length]
+        if self._unpacker.expand(body, view) != length:
+            raise RefusedError(400, f"the body did not expand to {length} bytes")
+        return view
 
     def zero(self, device: Device, request: Request, _body: memoryview) -> None:
         """POST …/zero."""
@@ -344,48 +520,58 @@ class Conversation:
         device.flush()
         self._send_head(200, 0)
 
-    def digests(self, device: Device, _request: Request, body: memoryview) -> None:
+    def digests(self, device: Device, request: Request, body: memoryview) -> None:
         """POST …/digests; answers flow as they are known, so that the client sees life."""
         ranges = _ranges(bytes(body))
         device.check(ranges)
+        tagger = self._tagger(request.query.get("digest", BLAKE2B))
         self._send_head(200, DIGEST_SIZE * len(ranges))
         try:
             for group in adjacent(ranges, MAX_BODY):
-                self._connection.sendall(b"".join(self._group_digests(device, group)))
+                digests = self._group_digests(device, group, tagger)
+                self._connection.sendall(b"".join(digests))
         except OSError as error:
             # The head is gone: a cut connection is the only honest end.
             raise ConnectionError(f"disk {device.serial}: {error}") from error
 
-    def _group_digests(self, device: Device, group: list[tuple[int, int]]) -> list[bytes]:
+    def _tagger(self, name: str) -> Tagger:
+        if name not in self._taggers:
+            self._taggers[name] = Tagger(self._key, name)
+        return self._taggers[name]
+
+    def _group_digests(
+        self, device: Device, group: list[tuple[int, int]], tagger: Tagger
+    ) -> list[bytes]:
         first, last = group[0], group[-1]
         length = last[0] + last[1] - first[0]
         if length > MAX_BODY:
-            return [self._long_digest(device, *first)]
+            return [self._long_digest(device, first, tagger)]
         view = device.read(first[0], length, self._buffer)
         return [
-            combined(block_digests(view[offset - first[0] : offset - first[0] + count]))
+            combined(tagger.tags(view[offset - first[0] : offset - first[0] + count]))
             for offset, count in group
         ]
 
-    def _long_digest(self, device: Device, offset: int, length: int) -> bytes:
+    def _long_digest(self, device: Device, whole: tuple[int, int], tagger: Tagger) -> bytes:
+        offset, length = whole
         outer = hashlib.blake2b(digest_size=DIGEST_SIZE)
         for start in range(offset, offset + length, MAX_BODY):
             count = min(MAX_BODY, offset + length - start)
-            outer.update(b"".join(block_digests(device.read(start, count, self._buffer))))
+            outer.update(b"".join(tagger.tags(device.read(start, count, self._buffer))))
         return outer.digest()
 
     def _receive_head(self) -> Request | None:
-        data = b""
+        data = self._early
         while b"\r\n\r\n" not in data:
+            if len(data) > 4 * MAX_HEAD:
+                raise ConnectionError("the head of a request is too long")
             more = self._connection.recv(MAX_HEAD)
             if not more:
                 return None
             data += more
-            if len(data) > 4 * MAX_HEAD:
-                raise ConnectionError("the head of a request is too long")
-        head, _, early = data.partition(b"\r\n\r\n")
+        head, _, self._early = data.partition(b"\r\n\r\n")
         try:
-            return parse_head(head, early)
+            return parse_head(head)
         except RefusedError as refusal:
             self._refuse(refusal)
             return None
@@ -394,11 +580,11 @@ class Conversation:
         if request.length > MAX_BODY:
             self._refuse(RefusedError(413, f"a body may have {MAX_BODY} bytes at most"))
             raise ConnectionError("a body is too long")
-        if len(request.early) > request.length:
-            raise ConnectionError("the client did not wait for an answer")
-        body = self._buffer[: request.length]
-        position = len(request.early)
-        body[:position] = request.early
+        whole = self._packed if "zstd" in request.query else self._buffer
+        body = whole[: request.length]
+        position = min(len(self._early), request.length)
+        body[:position] = self._early[:position]
+        self._early = self._early[position:]
         while position < request.length:
             count = self._connection.recv_into(body[position:])
             if not count:
@@ -481,25 +667,28 @@ def handshake(connection: socket.socket, context: ssl.SSLContext) -> ssl.SSLSock
     return secure
 
 
-def converse(
-    connection: socket.socket,
-    context: ssl.SSLContext,
-    devices: Devices,
-    places: threading.BoundedSemaphore,
-) -> None:
+class Service(NamedTuple):
+    """What all connections share; a place is a pair of buffers, which bounds the memory."""
+
+    context: ssl.SSLContext
+    devices: Devices
+    key: bytes
+    places: threading.BoundedSemaphore
+
+
+def converse(connection: socket.socket, service: Service) -> None:
     """Serve one client until it leaves; a broken connection is a line in the journal."""
     try:
         connection.settimeout(HANDSHAKE_TIMEOUT)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        with handshake(connection, context) as secure:
-            # A place is a buffer: this is what bounds the memory.
-            if not places.acquire(timeout=HANDSHAKE_TIMEOUT):
+        with handshake(connection, service.context) as secure:
+            if not service.places.acquire(timeout=HANDSHAKE_TIMEOUT):
                 raise ConnectionError(f"{MAX_CONNECTIONS} connections are in use")
             try:
-                Conversation(secure, devices).run()
+                Conversation(secure, service.devices, service.key).run()
             finally:
-                places.release()
+                service.places.release()
     except OSError as error:
         print(f"connection ended: {error}", flush=True)
     finally:
@@ -518,18 +707,30 @@ def notify_ready() -> None:
 
 def serve(config: dict[str, Any]) -> None:
     """Listen until the process is ended."""
-    context = tls_context(config)
-    devices = Devices(config["disks"])
-    places = threading.BoundedSemaphore(MAX_CONNECTIONS)
+    service = Service(
+        tls_context(config),
+        Devices(config["disks"]),
+        bytes.fromhex(config["digest_key"]),
+        threading.BoundedSemaphore(MAX_CONNECTIONS),
+    )
     family = socket.AF_INET6 if ":" in config["address"] else socket.AF_INET
     with socket.create_server((config["address"], config["port"]), family=family) as listener:
         print(f"listening on port {listener.getsockname()[1]}", flush=True)
         notify_ready()
         while True:
             connection, _ = listener.accept()
-            threading.Thread(
-                target=converse, args=(connection, context, devices, places), daemon=True
-            ).start()
+            threading.Thread(target=converse, args=(connection, service), daemon=True).start()
+
+
+def serve_stdio(config: dict[str, Any]) -> None:
+    """Serve the one client at standard input and output, until it leaves."""
+    sink = os.dup(1)
+    os.dup2(2, 1)  # whatever is printed by accident must not become part of an answer
+    try:
+        key = bytes.fromhex(config["digest_key"])
+        Conversation(Pipes(0, sink), Devices(config["disks"]), key).run()
+    except OSError as error:
+        sys.exit(f"connection ended: {error}")
 
 
 def use_ciphers(ciphers: str) -> None:
@@ -549,10 +750,12 @@ def use_ciphers(ciphers: str) -> None:
 
 def main() -> None:
     """Read the configuration and serve."""
-    use_ciphers(CIPHERS)
-    with open(sys.argv[1], encoding="utf-8") as file:  # noqa: PTH123 - one call, no pathlib
+    over_stdio = sys.argv[1] == "--stdio"
+    if not over_stdio:
+        use_ciphers(CIPHERS)
+    with open(sys.argv[-1], encoding="utf-8") as file:  # noqa: PTH123 - one call, no pathlib
         config = json.load(file)
-    serve(config)
+    (serve_stdio if over_stdio else serve)(config)
 
 
 if __name__ == "__main__":

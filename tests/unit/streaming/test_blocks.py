@@ -4,17 +4,20 @@ import os
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.contract.disk_writer import expected_digest
+from tests.contract.disk_writer import blake2b, expected_digest
+from tradewind.model.storage import TargetState
 from tradewind.streaming.blocks import Need, block_ranges, runs, zero_digest
-from tradewind.streaming.writer_service import BLOCK, block_digests, combined
+from tradewind.streaming.writer_service import BLAKE2B, BLOCK, Tagger, combined
 
 DATA, OTHER, ZERO = os.urandom(BLOCK), os.urandom(BLOCK), bytes(BLOCK)
+KEY = os.urandom(32)
+TAGGER = Tagger(KEY, BLAKE2B)
 BLOCKS = st.lists(st.sampled_from([DATA, OTHER, ZERO]), min_size=1, max_size=8)
 
 
 def range_digests(content: bytes) -> list[bytes]:
     return [
-        combined(block_digests(memoryview(content)[start : start + size]))
+        combined(TAGGER.tags(memoryview(content)[start : start + size]))
         for start, size in block_ranges(0, len(content))
     ]
 
@@ -29,10 +32,11 @@ def test_runs_make_any_target_like_the_source(
     source = b"".join(ours)[:size]
     target = bytearray(b"".join(theirs)[:size])
     position = 0
-    for run in runs(block_digests(memoryview(source)), range_digests(bytes(target)), size):
+    theirs = range_digests(bytes(target))
+    for run in runs(TAGGER.tags(memoryview(source)), TargetState.UNKNOWN, theirs, size):
         end = run.start + run.length
         assert run.start == position
-        assert run.digest == expected_digest(source[run.start : end])
+        assert run.digest == expected_digest(source[run.start : end], blake2b(KEY))
         if run.need is Need.SAME:
             assert target[run.start : end] == source[run.start : end]
         elif run.need is Need.ZERO:
@@ -50,7 +54,7 @@ def test_runs_make_any_target_like_the_source(
 def test_a_blank_target_gets_no_zeroes(ours: list[bytes]) -> None:
     source = b"".join(ours)
     target = bytearray(len(source))
-    for run in runs(block_digests(memoryview(source)), None, len(source)):
+    for run in runs(TAGGER.tags(memoryview(source)), TargetState.BLANK, (), len(source)):
         assert run.need is not Need.ZERO
         if run.need is Need.COPY:
             target[run.start : run.start + run.length] = source[run.start : run.start + run.length]
@@ -58,6 +62,19 @@ def test_a_blank_target_gets_no_zeroes(ours: list[bytes]) -> None:
 
 
 @settings(deadline=None)  # a busy machine is no failure
+@given(BLOCKS)
+def test_what_changed_since_a_checkpoint_is_written_without_asking(ours: list[bytes]) -> None:
+    source = b"".join(ours)
+    target = bytearray(b"\xaa" * len(source))
+    for run in runs(TAGGER.tags(memoryview(source)), TargetState.AT_CHECKPOINT, (), len(source)):
+        end = run.start + run.length
+        assert run.need is not Need.SAME
+        target[run.start : end] = source[run.start : end]
+        assert (run.need is Need.ZERO) is not any(source[run.start : end])
+    assert target == source
+
+
+@settings(deadline=None)  # a busy machine is no failure
 @given(st.integers(1, 5 * BLOCK))
 def test_the_digest_of_zeroes_needs_no_zeroes(length: int) -> None:
-    assert zero_digest(length) == expected_digest(bytes(length))
+    assert zero_digest(length) == expected_digest(bytes(length), blake2b(KEY))

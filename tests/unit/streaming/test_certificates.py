@@ -12,7 +12,7 @@ from cryptography import x509
 from tests.fakes.writer_process import access_with
 from tradewind.streaming import writer_service
 from tradewind.streaming.certificates import WriterCertificates, make_certificates
-from tradewind.streaming.https_writer import client_context
+from tradewind.streaming.over_https import client_context
 
 
 @pytest.fixture(scope="module")

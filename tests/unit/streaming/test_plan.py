@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-from hypothesis import given
+import pytest
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tradewind.model.storage import Extent, ExtentKind
+from tradewind.model.storage import Extent, ExtentKind, TargetState
 from tradewind.streaming.plan import ZERO_LIMIT, Action, Piece, batches, plan
 from tradewind.units import GiB, MiB
 
-DATA, ZERO = ExtentKind.DATA, ExtentKind.ZERO
+DATA, ZERO, CLEAN = ExtentKind.DATA, ExtentKind.ZERO, ExtentKind.CLEAN
 
 
 @st.composite
@@ -27,49 +28,70 @@ def apply(pieces: list[Piece], source: bytes, target: bytearray) -> None:
         target[piece.start : end] = source[piece.start : end] if is_copy else bytes(piece.length)
 
 
-@given(disks(), st.booleans(), st.integers(1, 50))
-def test_the_target_becomes_the_source(
-    extents: list[Extent], blank: bool, request_size: int
-) -> None:
+def before_and_after(extents: list[Extent], target: TargetState) -> tuple[bytearray, bytearray]:
+    """What the target holds and what it has to become: clean ranges are equal already."""
     size = extents[-1].end
-    source = bytearray(bytes(size))
+    before = bytearray(size if target is TargetState.BLANK else b"\xaa" * size)
+    after = bytearray(size)
     for extent in extents:
-        if extent.kind is DATA:
-            source[extent.start : extent.end] = bytes(7 for _ in range(extent.length))
-    target = bytearray(size if blank else b"\xaa" * size)
-    pieces = list(plan(extents, blank=blank, request_size=request_size))
-    apply(pieces, bytes(source), target)
-    assert target == source
+        if extent.kind is not ZERO:
+            byte = 7 if extent.kind is DATA else 9
+            after[extent.start : extent.end] = bytes([byte]) * extent.length
+        if extent.kind is CLEAN:
+            before[extent.start : extent.end] = after[extent.start : extent.end]
+    return before, after
+
+
+@given(disks(), st.sampled_from(TargetState), st.integers(1, 50))
+def test_the_target_becomes_the_source(
+    extents: list[Extent], target: TargetState, request_size: int
+) -> None:
+    assume(target is not TargetState.BLANK or all(e.kind is not CLEAN for e in extents))
+    held, source = before_and_after(extents, target)
+    pieces = list(plan(extents, target, request_size))
+    apply(pieces, bytes(source), held)
+    assert held == source
     for piece in pieces:
         last = piece.start + piece.length - 1
         assert piece.action is Action.ZERO or piece.start // request_size == last // request_size
-        assert not (blank and piece.action is Action.ZERO)
+        assert target is not TargetState.BLANK or piece.action is Action.COPY
+
+
+@given(disks(), st.sampled_from([TargetState.AT_CHECKPOINT, TargetState.UNKNOWN]))
+def test_what_is_clean_costs_nothing(extents: list[Extent], target: TargetState) -> None:
+    touched = sum(piece.length for piece in plan(extents, target))
+    assert touched == sum(e.length for e in extents if e.kind is not CLEAN)
+
+
+def test_a_blank_target_cannot_be_clean() -> None:
+    with pytest.raises(ValueError, match="blank"):
+        list(plan([Extent(0, 8, CLEAN)], TargetState.BLANK))
 
 
 @given(disks(), st.integers(1, 50))
 def test_batches_keep_every_piece_in_order(extents: list[Extent], request_size: int) -> None:
-    pieces = list(plan(extents, blank=False, request_size=request_size))
+    pieces = list(plan(extents, TargetState.UNKNOWN, request_size))
     groups = list(batches(pieces, request_size))
     assert [piece for group in groups for piece in group] == pieces
     assert all(sum(p.length for p in group[:-1]) < request_size for group in groups)
 
 
 def test_zero_goes_in_pieces_that_storage_finishes_in_time() -> None:
-    pieces = list(plan([Extent(1 * MiB, 1 * GiB, ZERO)], blank=False))
+    pieces = list(plan([Extent(1 * MiB, 1 * GiB, ZERO)], TargetState.UNKNOWN))
     assert max(piece.length for piece in pieces) == ZERO_LIMIT
     assert sum(piece.length for piece in pieces) == 1 * GiB
 
 
 def test_copies_end_on_multiples_of_the_request_size() -> None:
-    pieces = list(plan([Extent(1 * MiB, 8 * MiB, DATA)], blank=True))
+    pieces = list(plan([Extent(1 * MiB, 8 * MiB, DATA)], TargetState.BLANK))
     assert [(p.start // MiB, p.length // MiB) for p in pieces] == [(1, 3), (4, 4), (8, 1)]
 
 
 def test_nothing_is_made_of_nothing() -> None:
-    assert list(plan([], blank=True)) == []
+    assert list(plan([], TargetState.BLANK)) == []
     assert list(batches([])) == []
 
 
 def test_a_huge_disk_is_planned_piece_by_piece() -> None:
-    first = next(plan([Extent(0, 1 << 60, DATA)], blank=True))
+    first = next(plan([Extent(0, 1 << 60, DATA)], TargetState.BLANK))
     assert first.range == (0, 4 * MiB)

@@ -1,22 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 import ast
+import json
 import os
 import socket
 import ssl
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.fakes.writer_process import WriterProcess, access_with, running_writer
+from tests.contract.disk_writer import blake2b, expected_digest
+from tests.fakes.writer_process import DIGEST_KEY, WriterProcess, access_with, running_writer
 from tradewind.errors import StreamError, WriterError
+from tradewind.ports import Range
 from tradewind.streaming import writer_service
 from tradewind.streaming.certificates import make_certificates
-from tradewind.streaming.https_writer import client_context, open_writer
-from tradewind.streaming.writer_service import RefusedError, adjacent, parse_head
+from tradewind.streaming.over_https import client_context, open_writer
+from tradewind.streaming.writer_service import RefusedError, Tagger, adjacent, parse_head
 
 MiB = 1 << 20
+CONTENT = b"content of a disk" * 1000
 
 
 @pytest.fixture
@@ -76,6 +82,9 @@ def test_speaks_tls_1_3_with_the_cipher_that_was_chosen(service: WriterProcess) 
         (b"PUT /disks/missing?offset=0 HTTP/1.1", b"404"),
         (b"PUT /disks/one HTTP/1.1", b"400"),
         (b"PUT /disks/one?offset=-1 HTTP/1.1", b"400"),
+        (b"PUT /disks/one?offset=0&zstd=9 HTTP/1.1", b"400"),
+        (b"PUT /disks/one?offset=0&zstd=9999999 HTTP/1.1", b"400"),
+        (b"POST /disks/one/digests?digest=md5 HTTP/1.1", b"400"),
         (b"PUT /disks/one?offset=8388608 HTTP/1.1", b"416"),
         (b"POST /disks/one/format HTTP/1.1", b"405"),
         (b"POST /disks/one/digests HTTP/1.1", b"400"),
@@ -156,6 +165,36 @@ def test_nobody_listening_is_a_stream_error(service: WriterProcess) -> None:
         open_writer(service.access.model_copy(update={"port": 1}), "one")
 
 
+@contextmanager
+def answering(said: bytes) -> Iterator[int]:
+    """Lend the port of something that takes one connection, says this, and closes it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1 << 16)  # the whole greeting: else closing would reset
+                connection.sendall(said)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield server.getsockname()[1]
+        thread.join()
+
+
+def test_a_connection_lost_in_the_handshake_may_pass_with_time(service: WriterProcess) -> None:
+    with answering(b"") as port, pytest.raises(StreamError, match="cannot be reached") as caught:
+        open_writer(service.access.model_copy(update={"port": port}), "one")
+    assert caught.value.transient
+
+
+def test_something_else_at_the_port_is_a_refusal(service: WriterProcess) -> None:
+    with answering(b"SSH-2.0-OpenSSH_9.2\r\n") as port, pytest.raises(WriterError) as caught:
+        open_writer(service.access.model_copy(update={"port": port}), "one")
+    assert "refused TLS" in str(caught.value)
+    assert not caught.value.transient
+
+
 def test_more_connections_than_places_wait_for_a_place(service: WriterProcess, disk: Path) -> None:
     writers = [open_writer(service.access, "one") for _ in range(writer_service.MAX_CONNECTIONS)]
     with pytest.raises(StreamError):
@@ -163,14 +202,55 @@ def test_more_connections_than_places_wait_for_a_place(service: WriterProcess, d
     writers.pop().close()
     writers.append(open_writer(service.access, "one"))
     writers[-1].write(0, memoryview(b"x"))
+    writers[-1].flush()
     assert disk.read_bytes()[:1] == b"x"
     for writer in writers:
         writer.close()
 
 
+@pytest.mark.parametrize("end", ["service", "controller"])
+def test_where_one_end_has_no_poly1305_both_use_blake2b(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    disk = tmp_path / "disk"
+    disk.write_bytes(CONTENT)
+    if end == "controller":
+        monkeypatch.setattr(writer_service, "libcrypto", lambda: None)
+    # What a service without it says; asked for blake2b, this one does as that one would.
+    answer = json.dumps({"digests": ["blake2b"], "zstd": False, "disks": {"one": len(CONTENT)}})
+    with running_writer(tmp_path, {"one": disk}) as process:
+        writer = open_writer(process.access, "one")
+        if end == "service":
+            monkeypatch.setattr(writer, "_request", lambda *_: answer.encode())
+            writer.greet()
+            monkeypatch.undo()
+        assert writer.tags(memoryview(CONTENT)) == [blake2b(DIGEST_KEY)(CONTENT)]
+        expected = expected_digest(CONTENT, blake2b(DIGEST_KEY))
+        assert writer.digests([Range(0, len(CONTENT))]) == [expected]
+        writer.close()
+
+
+def test_without_zstd_everything_crosses_the_wire(
+    service: WriterProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_service, "libzstd", lambda: None)
+    writer = open_writer(service.access, "one")
+    assert writer.write(0, memoryview(b"a" * MiB)) == MiB
+    writer.flush()
+    writer.close()
+
+
+def test_a_block_has_another_tag_under_another_key() -> None:
+    block = memoryview(b"block" * 1000)
+    for name in writer_service.digest_names():
+        tags = {bytes(Tagger(bytes([n]) * 32, name).tags(block)[0]) for n in range(4)}
+        assert len(tags) == 4
+        assert all(len(tag) == writer_service.TAG_SIZE for tag in tags)
+
+
 def test_a_head_is_parsed() -> None:
-    request = parse_head(b"PUT /disks/a%20b?offset=17 HTTP/1.1\r\ncontent-LENGTH: 5", b"ab")
-    assert (request.method, request.length, request.early) == ("PUT", 5, b"ab")
+    request = parse_head(b"PUT /disks/a%20b?offset=17 HTTP/1.1\r\ncontent-LENGTH: 5")
+    assert (request.method, request.length) == ("PUT", 5)
     assert request.number("offset") == 17
     with pytest.raises(RefusedError):
         request.number("length")
