@@ -1,160 +1,186 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is on the disks, in the words of lsblk(8), and what the guest calls it."""
+"""What is on the disks, in the words of lsblk(8): partitions, what stacks on them, file systems."""
 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from tradewind.errors import InspectionError
-from tradewind.model.guest import FileSystem
+from tradewind.model.guest import FileSystem, GuestDisk, Layer, LayerKind, PartitionTable
+from tradewind.morphing.wording import plain
 
-# What stacks below a file system and is not opened yet, as libblkid calls it.
+# What holds a layer or a part of one, as libblkid calls it.
 STACKED: Final = {
     "LVM2_member": "an LVM physical volume",
     "linux_raid_member": "a member of a software RAID (md)",
     "crypto_LUKS": "a LUKS container",
     "zfs_member": "a ZFS pool",
     "bcache": "a bcache device",
-    "BitLocker": "a BitLocker volume",
+    "BitLocker": "a BitLocker volume (Windows)",
+    "isw_raid_member": "a member of a firmware RAID (Intel)",
+    "ddf_raid_member": "a member of a firmware RAID (DDF)",
 }
-# The signature of a swap space that holds the memory of a hibernated system.
-HIBERNATED: Final = {"swsuspend", "swsupend"}
 # Formats from which a Linux system can be read.
 READABLE: Final = {"ext2", "ext3", "ext4", "xfs", "btrfs", "vfat"}
 
-COLUMNS: Final = "NAME,FSTYPE,UUID,LABEL,PARTUUID,PARTLABEL"
+COLUMNS: Final = "NAME,KNAME,TYPE,FSTYPE,UUID,LABEL,PARTUUID,PARTLABEL,PTTYPE,PARTTYPE"
 
-# sda1, hdb, vdc2, xvda1; nvme0n1p2, mmcblk0p1
-_KERNEL_NAME: Final = re.compile(
-    r"/dev/(?:(?:sd|hd|vd|xvd)(?P<letters>[a-z]{1,2})(?P<part>\d*)"
-    r"|(?:nvme|mmcblk)(?P<index>\d+)(?:n1)?(?:p(?P<nvme_part>\d+))?)"
-)
+# As the UEFI specification and GRUB name them; an MBR has one byte for the type.
+_ESP: Final = {"c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "0xef"}
+_BIOS_BOOT: Final = "21686148-6449-6e6f-744e-656564454649"
 
 
 class _Node(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     name: str
+    kname: str = ""
+    type: str = ""
     fstype: str | None = None
     uuid: str | None = None
     label: str | None = None
     partuuid: str | None = None
     partlabel: str | None = None
+    pttype: str | None = None
+    parttype: str | None = None
     children: tuple["_Node", ...] = ()
+
+    @property
+    def kernel_name(self) -> str:
+        return self.kname or self.name
 
 
 class _Listing(BaseModel):
     blockdevices: tuple[_Node, ...]
 
 
-def file_systems(listing: str, disks: Mapping[str, str]) -> tuple[FileSystem, ...]:
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What the disks hold: file systems, and in `members` what other layers are made of.
+
+    Both in the order of the disks; `opened` are the devices of members on which something stands.
+    """
+
+    disks: tuple[GuestDisk, ...]
+    filesystems: tuple[FileSystem, ...]
+    members: tuple[FileSystem, ...]
+    opened: frozenset[str]
+    esp: str
+
+    def closed(self, fstype: str) -> list[FileSystem]:
+        """Members of a kind on which nothing stands yet."""
+        return [m for m in self.members if m.fstype == fstype and m.device not in self.opened]
+
+
+@dataclass(slots=True)
+class _Walk:
+    """Collects; a device that stands on several others (an array) is met more than once."""
+
+    layers: Mapping[str, Layer]
+    filesystems: dict[str, FileSystem]
+    members: dict[str, FileSystem]
+    opened: set[str]
+    esp: str = ""
+
+    def visit(self, node: _Node, place: FileSystem) -> None:
+        layer = self.layers.get(node.kernel_name)
+        layers = (layer, *place.layers) if layer else place.layers
+        here = _described(node, place.model_copy(update={"layers": layers}))
+        parts = [child for child in node.children if child.type in {"", "part"}]
+        if node.fstype in STACKED:
+            self._note_member(node, here)
+        elif node.fstype and not parts:
+            self.filesystems.setdefault(here.device, here)
+        if (node.parttype or "").lower() in _ESP:
+            self.esp = self.esp or here.device
+        for child in node.children:
+            self.visit(child, _child_place(child, node, here))
+
+    def _note_member(self, node: _Node, here: FileSystem) -> None:
+        known = self.members.setdefault(here.device, here)
+        if node.children:
+            self.opened.add(known.device)
+
+
+def contents(listing: str, disks: Mapping[str, str], layers: Mapping[str, Layer]) -> Contents:
     """Read the output of `lsblk -J -p -o COLUMNS`.
 
-    `disks` maps kernel names to the stable ones under /dev/disk/by-id, in the machine's order.
+    `disks` maps kernel names to the stable ones under /dev/disk/by-id, in the machine's order;
+    `layers` tells by kernel name what was opened.
     """
     nodes = {node.name: node for node in _Listing.model_validate(json.loads(listing)).blockdevices}
-    found: list[FileSystem] = []
+    walk = _Walk(layers, {}, {}, set())
     for number, (kernel_name, stable) in enumerate(disks.items()):
-        found.extend(_on_disk(nodes[kernel_name], number, stable))
-    return tuple(found)
+        place = FileSystem(device=stable, disk=number, partition=0, fstype="")
+        walk.visit(nodes[kernel_name], place)
+    return Contents(
+        disks=tuple(_disk(nodes[kernel_name], stable) for kernel_name, stable in disks.items()),
+        filesystems=tuple(walk.filesystems.values()),
+        members=tuple(walk.members.values()),
+        opened=frozenset(walk.opened),
+        esp=walk.esp,
+    )
 
 
-def _on_disk(disk: _Node, number: int, stable: str) -> Iterator[FileSystem]:
-    if disk.fstype and not disk.children:
-        yield _file_system(disk, number, 0, stable)
-    for child in disk.children:
-        digits = re.search(r"\d+$", child.name.removeprefix(disk.name))
-        if child.fstype and digits:
-            partition = int(digits[0])
-            yield _file_system(child, number, partition, f"{stable}-part{partition}")
+def _disk(node: _Node, stable: str) -> GuestDisk:
+    try:
+        table = PartitionTable(node.pttype or "")
+    except ValueError:
+        table = PartitionTable.NONE
+    bios_boot = [c for c in node.children if (c.parttype or "").lower() == _BIOS_BOOT]
+    number = _number(bios_boot[0], node) if bios_boot else 0
+    return GuestDisk(device=stable, table=table, bios_boot=number)
 
 
-def _file_system(node: _Node, disk: int, partition: int, device: str) -> FileSystem:
-    return FileSystem(
-        device=device,
-        disk=disk,
-        partition=partition,
-        fstype=node.fstype or "",
-        uuid=node.uuid or "",
-        label=node.label or "",
-        partuuid=node.partuuid or "",
-        partlabel=node.partlabel or "",
+def _number(child: _Node, parent: _Node) -> int:
+    digits = re.search(r"\d+$", child.kernel_name.removeprefix(parent.kernel_name))
+    return int(digits[0]) if digits else 0
+
+
+def _child_place(child: _Node, parent: _Node, here: FileSystem) -> FileSystem:
+    """Name a partition of a disk by the disk's stable name, all else by the kernel's."""
+    number = _number(child, parent)
+    if child.type in {"", "part"} and not here.layers and not here.partition and number:
+        return here.model_copy(
+            update={"device": f"{here.device}-part{number}", "partition": number}
+        )
+    return here.model_copy(update={"device": child.kernel_name})
+
+
+def _described(node: _Node, place: FileSystem) -> FileSystem:
+    return place.model_copy(
+        update={
+            "fstype": node.fstype or "",
+            "uuid": node.uuid or "",
+            "label": node.label or "",
+            "partuuid": node.partuuid or "",
+            "partlabel": node.partlabel or "",
+        }
     )
 
 
 def place(filesystem: FileSystem) -> str:
-    """Say where a file system lies: "partition 1 of disk 2"."""
+    """Say where a file system lies: "partition 1 of disk 2", "logical volume vg/root"."""
+    if filesystem.layers:
+        return layer_name(filesystem.layers[0])
     disk = f"disk {filesystem.disk + 1}"
     return f"partition {filesystem.partition} of {disk}" if filesystem.partition else disk
 
 
-def kernel_position(device: str) -> tuple[int, int] | None:
-    """Read a kernel's own device name: "/dev/sdb1" is (1, 1), disk from 0 and partition.
-
-    None for any other name.
-    """
-    match = _KERNEL_NAME.fullmatch(device)
-    if match is None:
-        return None
-    if match["index"] is not None:
-        return int(match["index"]), int(match["nvme_part"] or 0)
-    disk = 0
-    for letter in match["letters"]:
-        disk = disk * 26 + ord(letter) - ord("a") + 1
-    return disk - 1, int(match["part"] or 0)
-
-
-def find(spec: str, filesystems: Sequence[FileSystem]) -> FileSystem | None:
-    """Find what a guest's fstab(5) or boot loader calls `spec`; None when no disk has it."""
-    position = kernel_position(spec)
-    if position is not None:
-        matching = [f for f in filesystems if (f.disk, f.partition) == position]
-        return matching[0] if matching else None
-    tag, value = _tag(spec)
-    values = {
-        "UUID": lambda f: f.uuid,
-        "LABEL": lambda f: f.label,
-        "PARTUUID": lambda f: f.partuuid,
-        "PARTLABEL": lambda f: f.partlabel,
-    }
-    wanted = values.get(tag)
-    if wanted is None or not value:
-        return None
-    same_case = tag in {"LABEL", "PARTLABEL"}
-    for candidate in filesystems:
-        have = wanted(candidate)
-        if have == value or (not same_case and have.lower() == value.lower()):
-            return candidate
-    return None
-
-
-def _tag(spec: str) -> tuple[str, str]:
-    if spec.startswith("/dev/disk/by-"):
-        kind, _, value = spec.removeprefix("/dev/disk/by-").partition("/")
-        # udev writes what a file name cannot hold as \xNN.
-        unescaped = re.sub(r"\\x([0-9a-fA-F]{2})", lambda m: chr(int(m[1], 16)), value)
-        return kind.upper(), unescaped
-    tag, _, value = spec.partition("=")
-    return tag, value.strip('"')
-
-
-def refuse_hibernated(filesystems: Sequence[FileSystem]) -> None:
-    """Refuse a machine that sleeps: it would resume with a memory of disks that changed since."""
-    for filesystem in filesystems:
-        if filesystem.fstype in HIBERNATED:
-            raise InspectionError(
-                f"the machine is hibernated: {place(filesystem)} holds its memory",
-                "start it on its source, shut it down properly, and transfer it again",
-            )
-
-
-def stacked(filesystems: Sequence[FileSystem]) -> tuple[str, ...]:
-    """Name what would have to be opened first, and where it lies."""
-    return tuple(
-        f"{STACKED[filesystem.fstype]} on {place(filesystem)}"
-        for filesystem in filesystems
-        if filesystem.fstype in STACKED
+def layer_name(layer: Layer) -> str:
+    """Name a layer for a person."""
+    known = layer.name or layer.uuid
+    return (
+        f"{layer.kind} {plain(known)}"
+        if layer.kind is not LayerKind.MD
+        else (f"array {plain(known)}")
     )
+
+
+def stacked(members: Sequence[FileSystem]) -> Iterator[str]:
+    """Name what stacks are made of, and where it lies."""
+    for member in members:
+        yield f"{STACKED[member.fstype]} on {place(member)}"

@@ -9,6 +9,8 @@ from tradewind.ports import GuestTree
 from tradewind.units import MiB
 
 MAX_TEXT: Final = 1 * MiB
+# All files of one question together; a guest may have as many as it likes.
+_MAX_TOTAL: Final = 8 * MiB
 
 _PRESENT: Final = """
 for path; do if [ -e "$path" ]; then printf '%s\\0' "$path"; fi; done
@@ -20,11 +22,11 @@ for pattern; do
     for path in $pattern; do
         if [ -f "$path" ]; then
             printf '%s\\0' "$path"
-            head -c {MAX_TEXT + 1} "$path"
+            head -c {MAX_TEXT + 1} "$path" | tr -d '\\0'
             printf '\\0'
         fi
     done
-done
+done | head -c {_MAX_TOTAL + 1}
 """
 
 
@@ -35,8 +37,15 @@ def present(guest: GuestTree, *paths: str) -> tuple[str, ...]:
 
 
 def read(guest: GuestTree, *patterns: str) -> dict[str, str]:
-    """Read all text files that match, by path; MorphingError names one over 1 MiB."""
+    """Read all text files that match, by path; MorphingError names one over 1 MiB.
+
+    Null bytes are left out: no text has them, and here they separate files.
+    """
     said = guest.run(["sh", "-c", _READ, "sh", *patterns]).stdout
+    if len(said.encode(errors="surrogateescape")) > _MAX_TOTAL:
+        raise MorphingError(
+            f"the guest's {', '.join(patterns)} are larger than {_MAX_TOTAL // MiB} MiB together"
+        )
     pieces = said.split("\0")
     texts = dict(zip(pieces[:-1:2], pieces[1::2], strict=True))
     for path, text in texts.items():

@@ -2,18 +2,23 @@
 """The guest's fstab(5): which file systems belong to the system, and where they are."""
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from tradewind.errors import InspectionError
 from tradewind.model.guest import FileSystem, Mount
-from tradewind.morphing.blockdevices import READABLE, find, kernel_position, place
+from tradewind.morphing.blockdevices import READABLE, place
+from tradewind.morphing.names import find_all, surely
+from tradewind.morphing.wording import plain
 
 # Only below these folders packages put files; a guest's data is not mounted and not touched.
 SYSTEM_FOLDERS: Final = ("/boot", "/efi", "/etc", "/opt", "/usr", "/var")
 # Options that choose what of a file system is meant; all others concern the running guest.
 _CHOOSING: Final = ("subvol=", "subvolid=")
+_BY_HAND: Final = {"noauto", "nofail", "_netdev"}
+# A name that is a path: no "..", nothing that is not printable.
+_PATH: Final = re.compile(r"/|(/(?!\.\.?(/|$))[^/\0\n]+)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +32,12 @@ class Entry:
 
     @property
     def needed(self) -> bool:
-        """Whether the guest mounts it by itself and cannot start without it."""
-        return not {"noauto", "nofail", "_netdev"} & set(self.options)
+        """Whether the guest mounts it by itself and cannot start without it.
+
+        What systemd mounts when it is first looked at (x-systemd.automount) is mounted: that is
+        how /boot/efi is written in many an fstab.
+        """
+        return not _BY_HAND & set(self.options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,48 +48,72 @@ class Found:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Disks:
+    """What an fstab is read against; `closed` says why members of stacks stay closed."""
+
+    filesystems: Sequence[FileSystem]
+    closed: Mapping[str, str] = field(default_factory=dict)
+
+
 def entries(text: str) -> Iterator[Entry]:
-    """Read the lines that mount something. Format: fstab(5)."""
+    """Read the lines that mount something. Format: fstab(5); quotes as libmount takes them."""
     for line in text.splitlines():
-        fields = [_unescape(field) for field in line.split()]
+        fields = [_unescape(word) for word in line.split()]
         if len(fields) < 3 or fields[0].startswith("#"):
             continue
-        options = tuple(fields[3].split(",")) if len(fields) > 3 else ()
-        yield Entry(fields[0], fields[1], fields[2], options)
+        options = tuple(_unquote(o) for o in fields[3].split(",")) if len(fields) > 3 else ()
+        yield Entry(_unquote(fields[0]), _tidy(fields[1]), fields[2], options)
 
 
-def system_mounts(text: str, root: FileSystem, filesystems: Sequence[FileSystem]) -> Found:
-    """Find the file systems of the system itself.
+def system_mounts(text: str, root: Mount, disks: Disks) -> Found:
+    """Find the file systems of the system itself; `root` is what is mounted at "/".
 
-    InspectionError names one that the guest needs and that is on no attached disk.
+    InspectionError names one that the guest needs and that is on no attached disk, and one that
+    could be several.
     """
     mounts: list[Mount] = []
     notes: list[str] = []
-    top = Mount(device=root.device, path="/", fstype=root.fstype)
     for entry in entries(text):
-        if entry.path == "/":
-            top = top.model_copy(update={"options": _choosing(entry.options)})
         if not _belongs_to_system(entry.path):
             continue
-        filesystem = find(entry.spec, filesystems)
+        filesystem = _meant(entry, disks)
         if filesystem is None:
-            notes.append(_missing(entry))
+            notes.append(_missing(entry, disks))
             continue
         mounts.append(_mount(entry, filesystem))
-        if kernel_position(entry.spec) is not None:
-            notes.append(f"{entry.spec} ({entry.path}) is taken to be {place(filesystem)}")
-    # A parent has to be mounted before what lies in it, whatever the order of the lines.
-    mounts.sort(key=lambda mount: mount.path.count("/"))
-    return Found((top, *mounts), tuple(notes))
+        if not surely(entry.spec) or entry.spec.startswith("/dev/md"):
+            notes.extend(_taken_to_be(entry, filesystem))
+    # A parent has to be mounted before what lies in it, whatever the order of the lines. Of
+    # several lines for one place the last one hides the others.
+    by_path = {mount.path: mount for mount in mounts}
+    return Found((root, *sorted(by_path.values(), key=lambda m: m.path.count("/"))), tuple(notes))
 
 
-def _missing(entry: Entry) -> str:
-    said = f"{entry.path} is on {entry.spec}, which is on none of the machine's disks"
-    if entry.needed:
+def _meant(entry: Entry, disks: Disks) -> FileSystem | None:
+    found = find_all(entry.spec, disks.filesystems)
+    if len(found) > 1:
+        places = ", ".join(place(f) for f in found)
         raise InspectionError(
-            said,
-            "LVM, RAID and encrypted volumes cannot be adapted yet; otherwise see that all disks "
-            "of the machine are moved",
+            f"{plain(entry.path)} is on {plain(entry.spec)}, which could be {places}",
+            "name it by its UUID in the fstab on the source, and see that no two file systems "
+            "have the same UUID",
+        )
+    return found[0] if found else None
+
+
+def _taken_to_be(entry: Entry, filesystem: FileSystem) -> Iterator[str]:
+    if entry.spec not in filesystem.names:
+        yield f"{plain(entry.spec)} ({plain(entry.path)}) is taken to be {place(filesystem)}"
+
+
+def _missing(entry: Entry, disks: Disks) -> str:
+    said = f"{plain(entry.path)} is on {plain(entry.spec)}, which is on none of the machine's disks"
+    if entry.needed:
+        closed = "; ".join(f"{where}: {why}" for where, why in disks.closed.items())
+        raise InspectionError(
+            said + (f" ({closed})" if closed else ""),
+            "see that all disks of the machine are moved, and what is encrypted can be opened",
         )
     return f"{said}; it is left out"
 
@@ -88,11 +121,17 @@ def _missing(entry: Entry) -> str:
 def _mount(entry: Entry, filesystem: FileSystem) -> Mount:
     if filesystem.fstype not in READABLE:
         raise InspectionError(f"{entry.path} is a {filesystem.fstype} file system")
+    if not _PATH.fullmatch(entry.path):
+        raise InspectionError(
+            f"the guest's fstab mounts {plain(entry.spec)} at {plain(entry.path)}, which is no "
+            "plain path",
+            "correct /etc/fstab on the source",
+        )
     return Mount(
         device=filesystem.device,
         path=entry.path,
         fstype=filesystem.fstype,
-        options=_choosing(entry.options),
+        options=",".join(o for o in entry.options if o.startswith(_CHOOSING)),
     )
 
 
@@ -100,9 +139,14 @@ def _belongs_to_system(path: str) -> bool:
     return any(path == top or path.startswith(top + "/") for top in SYSTEM_FOLDERS)
 
 
-def _choosing(options: Sequence[str]) -> str:
-    return ",".join(option for option in options if option.startswith(_CHOOSING))
+def _tidy(path: str) -> str:
+    """Leave out what a path may have too much of: "/boot//efi/" is /boot/efi."""
+    return "/" + "/".join(part for part in path.split("/") if part not in {"", "."})
 
 
-def _unescape(field: str) -> str:
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)
+def _unquote(word: str) -> str:
+    return re.sub(r"""^([^=]*=)?(["'])(.*)\2$""", lambda m: (m[1] or "") + m[3], word)
+
+
+def _unescape(word: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), word)

@@ -1,242 +1,266 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find the operating system on the disks that are attached to a worker; change nothing."""
+"""Find the operating system on the disks that are attached to a worker; change nothing.
 
-import base64
-import re
-import shlex
-from collections.abc import Mapping, Sequence
+How the root is chosen where several file systems could be it: `morphing/roots.py`.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from tradewind.errors import InspectionError
-from tradewind.model.guest import Family, FileSystem, GuestOS, Mount
-from tradewind.morphing import blockdevices
-from tradewind.morphing.fstab import system_mounts
+from tradewind.model.guest import FileSystem, GuestOS, Layer, LayerKind, Mount
+from tradewind.model.guest_keys import GuestKeys
+from tradewind.model.machine import FirmwareKind, VirtualMachine
+from tradewind.morphing import (
+    blockdevices,
+    facts,
+    fstab,
+    health,
+    kernels,
+    names,
+    os_release,
+    roots,
+    space,
+)
+from tradewind.morphing.blockdevices import place
+from tradewind.morphing.facts import Tree
+from tradewind.morphing.roots import Ground, Root
+from tradewind.morphing.stacks import Opened, close, luks, open_stacks
 from tradewind.ports import Remote
 
-_FAMILIES: Final = {
-    Family.DEBIAN: {"debian", "ubuntu", "linuxmint", "kali", "raspbian", "devuan"},
-    Family.RED_HAT: {"rhel", "fedora", "centos", "rocky", "almalinux", "ol", "amzn", "openeuler"},
-    Family.SUSE: {"suse", "opensuse", "sles", "sled", "opensuse-leap", "opensuse-tumbleweed"},
-}
-
-# Prints the kernel's name of each disk, an empty line, and what lsblk says. udev may still be
-# reading a disk that was attached a moment ago.
-_LIST_DISKS: Final = f"""
-for serial in "$@"; do
-    tries=0
-    until [ -b "/dev/disk/by-id/virtio-$serial" ]; do
-        tries=$((tries + 1))
-        [ "$tries" -le 60 ] || {{ echo "no disk with the serial $serial is attached" >&2; exit 1; }}
-        sleep 0.5
-    done
-done
-udevadm settle --timeout=30
-set -- $(for serial in "$@"; do readlink -f "/dev/disk/by-id/virtio-$serial"; done)
-printf '%s\\n' "$@" ''
-lsblk --json --paths --output {blockdevices.COLUMNS} "$@"
-"""
-
-# For each file system prints lines "number/subvolume fact base64". A guest's symbolic links are
-# followed only as far as they stay in its own tree: `pwd -P` says where a folder really is, and
-# a file that is a link itself is not read.
-_READ_FACTS: Final = """
-root=$(mktemp -d /run/tradewind-inspect.XXXXXX)
-trap 'umount "$root" 2>/dev/null; rmdir "$root"' EXIT
-tell() { printf '%s/%s %s ' "$number" "$sub" "$1"; head -c 65536 | base64 -w 0; echo; }
-inside() {
-    folder=$(cd "$top/$1" 2>/dev/null && pwd -P) || return 1
-    case "$folder/" in "$top"/*) ;; *) return 1 ;; esac
-}
-file() {
-    inside "$(dirname "$1")" && [ -f "$folder/${1##*/}" ] && [ ! -L "$folder/${1##*/}" ] &&
-        tell "$2" <"$folder/${1##*/}"
-}
-entries() { inside "$1" && (cd "$folder" && ls -1A) | tell "$2"; }
-facts() {
-    file etc/os-release os-release || file usr/lib/os-release os-release
-    file etc/fstab fstab
-    entries lib/modules modules || entries usr/lib/modules modules
-    entries boot boot
-    entries . top
-}
-number=0
-while [ $# -gt 0 ]; do
-    case $1 in
-        ext*) options=ro,noload ;;
-        xfs) options=ro,norecovery,nouuid ;;
-        btrfs) options=ro,subvolid=5 ;;
-        *) options=ro ;;
-    esac
-    sub=
-    top=$root
-    if said=$(mount -t "$1" -o "$options" "$2" "$root" 2>&1); then
-        facts
-        for sub in @ @rootfs root; do
-            [ "$1" = btrfs ] && [ ! -L "$root/$sub" ] && [ -d "$root/$sub" ] || continue
-            top=$root/$sub
-            facts
-        done
-        sub=
-        umount "$root"
-    else
-        echo "$said" | tell unreadable
-    fi
-    case $1 in ext*) dumpe2fs -h "$2" 2>/dev/null | grep -q needs_recovery && : | tell dirty ;; esac
-    number=$((number + 1))
-    shift 2
-done
-"""
+# Where a firmware's partition may be mounted that no fstab names; see bootctl(1).
+_ESP_FOLDERS: Final = ("/boot/efi", "/efi", "/boot")
+_WINDOWS: Final = {"ntfs", "BitLocker"}
 
 
-@dataclass(slots=True)
-class _Tree:
-    """What was read from one file system (or from one btrfs subvolume)."""
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a person and the source say of the machine whose disks these are.
 
-    filesystem: FileSystem
-    subvolume: str
-    facts: dict[str, str] = field(default_factory=dict)
-
-    def lines(self, fact: str) -> tuple[str, ...]:
-        return tuple(self.facts.get(fact, "").splitlines())
-
-    def __str__(self) -> str:
-        name = _os_release(self.facts["os-release"]).get("PRETTY_NAME", "an unnamed system")
-        below = f" (subvolume {self.subvolume})" if self.subvolume else ""
-        return f"{name} on {blockdevices.place(self.filesystem)}{below}"
-
-
-def inspect(remote: Remote, serials: Sequence[str], macs: Sequence[str] = ()) -> GuestOS:
-    """Describe the one operating system on the disks with these serials, in the machine's order.
-
-    Every file system is mounted read-only, without replaying its journal. InspectionError when
-    there is no system, when there are several, or when parts of it cannot be reached; it names
-    what was found instead.
+    `root_device` chooses between several systems, `keys` open what is encrypted.
     """
-    filesystems = _file_systems(remote, serials)
-    blockdevices.refuse_hibernated(filesystems)
-    trees = _read(remote, filesystems)
-    root = _only_root(trees, filesystems)
-    os_release = _os_release(root.facts["os-release"])
-    found = system_mounts(root.facts.get("fstab", ""), root.filesystem, filesystems)
-    return GuestOS(
-        family=_family(os_release),
-        id=os_release.get("ID", "linux"),
-        version=os_release.get("VERSION_ID", ""),
-        pretty_name=os_release.get("PRETTY_NAME", os_release.get("ID", "Linux")),
-        mounts=_with_subvolume(found.mounts, root),
-        kernels=_kernels(root, trees, found.mounts),
-        macs=tuple(macs),
-        filesystems=filesystems,
-        notes=(*found.notes, *_dirty(trees, found.mounts)),
-    )
+
+    macs: Sequence[str] = ()
+    firmware: FirmwareKind = FirmwareKind.BIOS
+    root_device: str = ""
+    keys: GuestKeys = field(default_factory=GuestKeys)
 
 
-def _file_systems(remote: Remote, serials: Sequence[str]) -> tuple[FileSystem, ...]:
-    listed = remote.run(["sh", "-c", _LIST_DISKS, "sh", *serials], timeout=120)
-    kernel_names, _, listing = listed.stdout.partition("\n\n")
-    stable = [f"/dev/disk/by-id/virtio-{serial}" for serial in serials]
-    return blockdevices.file_systems(
-        listing, dict(zip(kernel_names.splitlines(), stable, strict=True))
-    )
+def described(vm: VirtualMachine, root_device: str, keys: GuestKeys) -> Machine:
+    """Say of a machine what inspection needs."""
+    macs = [nic.mac for nic in vm.nics]
+    return Machine(macs=macs, firmware=vm.firmware.kind, root_device=root_device, keys=keys)
 
 
-def _read(remote: Remote, filesystems: Sequence[FileSystem]) -> tuple[_Tree, ...]:
-    readable = [f for f in filesystems if f.fstype in blockdevices.READABLE]
-    arguments = [word for f in readable for word in (f.fstype, f.device)]
-    answer = remote.run(["sh", "-c", _READ_FACTS, "sh", *arguments], timeout=300, check=True)
-    trees: dict[str, _Tree] = {}
-    for line in answer.stdout.splitlines():
-        where, fact, content = line.split(" ")
-        number, _, subvolume = where.partition("/")
-        tree = trees.setdefault(where, _Tree(readable[int(number)], subvolume))
-        tree.facts[fact] = base64.b64decode(content).decode(errors="replace")
-    return tuple(trees.values())
+def inspect(remote: Remote, serials: Sequence[str], machine: Machine | None = None) -> GuestOS:
+    """Describe the operating system on the disks with these serials, in the machine's order.
+
+    Stacks (arrays, containers, volume groups) stay open until `stacks.close`, unless this fails.
+    InspectionError when there is no system, when there are several, when parts of it cannot be
+    reached, are damaged or too full; it names what was found instead.
+    """
+    try:
+        return _Inspection(remote, serials, machine or Machine()).result()
+    except BaseException:
+        close(remote, serials)
+        raise
 
 
-def _only_root(trees: Sequence[_Tree], filesystems: Sequence[FileSystem]) -> _Tree:
-    """Choose the tree with an os-release file; an fstab decides between several."""
-    roots = [tree for tree in trees if "os-release" in tree.facts]
-    if len(roots) > 1:
-        roots = [tree for tree in roots if "fstab" in tree.facts] or roots
-    if len(roots) == 1:
-        return roots[0]
-    if roots:
-        raise InspectionError(
-            "several operating systems are on the disks: " + "; ".join(map(str, roots)),
-            "move a machine with one of them, or deploy with skip_os_morphing",
+class _Inspection:
+    """One look at a machine's disks."""
+
+    def __init__(self, remote: Remote, serials: Sequence[str], machine: Machine) -> None:
+        self._remote = remote
+        self._machine = machine
+        self._opened: Opened = open_stacks(remote, serials, machine.keys)
+
+    def result(self) -> GuestOS:
+        """Put together what was found."""
+        contents = self._opened.contents
+        health.refuse_hibernated(contents.filesystems)
+        readable = [f for f in contents.filesystems if f.fstype in blockdevices.READABLE]
+        trees = facts.read(self._remote, readable)
+        filesystems = names.named(contents.filesystems, ())
+        root = self._root(Ground(trees, filesystems, frozenset(self._opened.snapshots)))
+        health.refuse_hibernated((), root.tree)
+        filesystems = self._as_the_guest_calls_them(root, contents.filesystems)
+        ground = Ground(trees, filesystems)
+        found = self._mounts(root, ground)
+        os = self._described(root, ground, found)
+        health.refuse_damaged(trees, os.mounts)
+        space.require(os, _mounted_trees(root, ground), _image_sizes(root, ground, os))
+        return os
+
+    def _root(self, ground: Ground) -> Root:
+        try:
+            root = roots.choose(ground, self._machine.root_device)
+        except roots.NoRootError as error:
+            raise _nothing_found(error, ground, self._opened) from None
+        self._refuse_locked(root)
+        return root
+
+    def _refuse_locked(self, root: Root) -> None:
+        """Refuse a system while something that it does not know of stays encrypted.
+
+        The real system may be in there, beside one for rescue.
+        """
+        known = list(_crypttab_containers(root, self._opened.contents.members))
+        locked = [
+            f"{blockdevices.STACKED[m.fstype]} on {place(m)}: {self._opened.refused[m.device]}"
+            for m in self._opened.closed_for_good("crypto_LUKS")
+            if m.device not in {container.device for container, _ in known}
+        ]
+        if locked and not self._machine.root_device:
+            raise InspectionError(
+                f"{root} was found, but more is encrypted: {'; '.join(locked)}", _KEY_HINT
+            )
+
+    def _as_the_guest_calls_them(
+        self, root: Root, filesystems: Sequence[FileSystem]
+    ) -> tuple[FileSystem, ...]:
+        """Rename open containers as the guest's crypttab does, and learn the arrays' names."""
+        wanted: dict[str, str] = {}
+        for container, name in _crypttab_containers(root, self._opened.contents.members):
+            for layer in self._opened.layers.values():
+                if layer.kind is LayerKind.LUKS and layer.uuid == container.uuid:
+                    wanted[layer.device] = name
+        luks.rename(self._remote, wanted)
+        renamed = [_renamed(f, wanted) for f in filesystems]
+        return names.named(renamed, tuple(names.arrays(root.tree.facts.get("arrays", ""))))
+
+    def _mounts(self, root: Root, ground: Ground) -> fstab.Found:
+        tree = root.tree
+        top = Mount(
+            device=tree.filesystem.device,
+            path="/",
+            fstype=tree.filesystem.fstype,
+            options=f"subvolid={tree.subvolid}" if tree.subvolid else "",
         )
-    raise _nothing_found(trees, filesystems)
-
-
-def _nothing_found(trees: Sequence[_Tree], filesystems: Sequence[FileSystem]) -> InspectionError:
-    stacked = blockdevices.stacked(filesystems)
-    if stacked:
-        return InspectionError(
-            "no operating system is on a plain partition; found " + ", ".join(stacked),
-            "LVM, RAID and encrypted volumes cannot be adapted yet: deploy with skip_os_morphing",
+        found = fstab.system_mounts(
+            root.fstab, top, fstab.Disks(ground.filesystems, self._opened.reasons())
         )
-    unreadable = [
-        f"{tree.filesystem.fstype} on {blockdevices.place(tree.filesystem)}, which cannot be "
-        f"mounted ({' '.join(tree.facts['unreadable'].split())})"
-        for tree in trees
+        checked = {t.filesystem.device for t in ground.trees if health.needs_check(t)}
+        mounts = [m.model_copy(update={"check": m.device in checked}) for m in found.mounts]
+        return fstab.Found((*mounts, *self._esp(root, found.mounts)), found.notes)
+
+    def _esp(self, root: Root, mounts: Sequence[Mount]) -> Iterator[Mount]:
+        """Mount the firmware's partition where systemd would, if the fstab is silent about it."""
+        esp = self._opened.contents.esp
+        known = {mount.device for mount in mounts}
+        paths = {mount.path for mount in mounts}
+        if not esp or esp in known or self._machine.firmware is not FirmwareKind.UEFI:
+            return
+        folders = {f"/boot/{name}" for name in _names(root.tree.lines("boot"))}
+        folders |= {f"/{name}" for name in _names(root.tree.lines("top"))}
+        for path in _ESP_FOLDERS:
+            if path in folders and path not in paths:
+                yield Mount(device=esp, path=path, fstype="vfat")
+                return
+
+    def _described(self, root: Root, ground: Ground, found: fstab.Found) -> GuestOS:
+        contents, release = self._opened.contents, root.os_release
+        bootable = kernels.bootable(root.tree, root.usr, _boots(root, ground, found.mounts))
+        dirty = health.notes(ground.trees, found.mounts)
+        return GuestOS(
+            family=os_release.family(release),
+            id=release.get("ID", "linux"),
+            version=release.get("VERSION_ID", ""),
+            pretty_name=os_release.pretty_name(release),
+            mounts=found.mounts,
+            kernels=tuple(kernel.version for kernel in bootable),
+            macs=tuple(self._machine.macs),
+            filesystems=ground.filesystems,
+            notes=(*self._opened.notes, *self._locked_notes(), *found.notes, *dirty),
+            id_like=tuple(release.get("ID_LIKE", "").split()),
+            codename=release.get("VERSION_CODENAME", ""),
+            variant=release.get("VARIANT_ID", ""),
+            images=bootable,
+            members=contents.members,
+            disks=contents.disks,
+            firmware=self._machine.firmware,
+            esp=contents.esp,
+        )
+
+    def _locked_notes(self) -> Iterator[str]:
+        for member in self._opened.closed_for_good("crypto_LUKS"):
+            yield (
+                f"{blockdevices.STACKED[member.fstype]} on {place(member)} stays closed: "
+                f"{self._opened.refused[member.device]}; nothing of the system is taken to be on it"
+            )
+
+
+_KEY_HINT: Final = (
+    "store its passphrase or key file in a block of the kind Tradewind Guest Secrets, and name "
+    "the block in guest_secrets; if nothing of the system is in it, choose the root with "
+    "root_device"
+)
+
+
+def _crypttab_containers(
+    root: Root, members: Sequence[FileSystem]
+) -> Iterator[tuple[FileSystem, str]]:
+    """Find the containers that the guest's crypttab opens, and how it calls them."""
+    there = [m for m in members if m.fstype == "crypto_LUKS"]
+    for name, device, _ in names.containers(root.tree.facts.get("crypttab", "")):
+        for container in names.find_all(device, names.named(there, ())):
+            if names.MAPPING.fullmatch(name):
+                yield container, name
+
+
+def _renamed(filesystem: FileSystem, names_by_device: dict[str, str]) -> FileSystem:
+    def renamed(layer: Layer) -> Layer:
+        name = names_by_device.get(layer.device)
+        return layer.model_copy(update={"name": name}) if name else layer
+
+    return filesystem.model_copy(update={"layers": tuple(map(renamed, filesystem.layers))})
+
+
+def _names(entries: Sequence[str]) -> list[str]:
+    return [line.partition(" ")[2] for line in entries]
+
+
+def _boots(root: Root, ground: Ground, mounts: Sequence[Mount]) -> list[tuple[str, Tree]]:
+    by_device = {tree.filesystem.device: tree for tree in reversed(ground.trees)}
+    return [
+        (mount.path, by_device[mount.device])
+        for mount in mounts
+        if mount.path in {"/boot", *_ESP_FOLDERS} and mount.device in by_device
+        and mount.device != root.tree.filesystem.device
+    ]  # fmt: skip
+
+
+def _mounted_trees(root: Root, ground: Ground) -> list[Tree]:
+    """List one tree for each file system: all subvolumes of a btrfs share its room."""
+    return list({tree.filesystem.device: tree for tree in (*ground.trees, root.tree)}.values())
+
+
+def _image_sizes(root: Root, ground: Ground, os: GuestOS) -> dict[str, int]:
+    lines = list(root.tree.lines("boot"))
+    for path, tree in _boots(root, ground, os.mounts):
+        lines += tree.lines("top") if path == "/boot" else ()
+    pairs = (line.partition(" ") for line in lines)
+    return {name: int(size) for size, _, name in pairs if size.isdecimal()}
+
+
+def _nothing_found(error: InspectionError, ground: Ground, opened: Opened) -> InspectionError:
+    seen = [f"{f.fstype} on {place(f)}" for f in ground.filesystems]
+    seen += [
+        f"{tree.filesystem.fstype} on {place(tree.filesystem)}, which cannot be mounted "
+        f"({' '.join(tree.facts['unreadable'].split())})"
+        for tree in ground.trees
         if "unreadable" in tree.facts
     ]
-    seen = [f"{f.fstype} on {blockdevices.place(f)}" for f in filesystems]
-    return InspectionError(
-        "no operating system is on the disks; found "
-        + (", ".join(unreadable or seen) or "no file system at all"),
-        "deploy with skip_os_morphing if the machine needs no adaption",
-    )
-
-
-def _os_release(text: str) -> Mapping[str, str]:
-    """Read an os-release file. Format: os-release(5), shell-like assignments."""
-    found: dict[str, str] = {}
-    for line in text.splitlines():
-        name, equals, value = line.strip().partition("=")
-        if equals and re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
-            try:
-                found[name] = " ".join(shlex.split(value))
-            except ValueError:
-                found[name] = value
-    return found
-
-
-def _family(os_release: Mapping[str, str]) -> Family:
-    for word in (os_release.get("ID", ""), *os_release.get("ID_LIKE", "").split()):
-        for family, ids in _FAMILIES.items():
-            if word in ids:
-                return family
-    return Family.UNKNOWN
-
-
-def _with_subvolume(mounts: tuple[Mount, ...], root: _Tree) -> tuple[Mount, ...]:
-    if not root.subvolume or mounts[0].options:
-        return mounts
-    options = f"subvol={root.subvolume}"
-    return (mounts[0].model_copy(update={"options": options}), *mounts[1:])
-
-
-def _kernels(root: _Tree, trees: Sequence[_Tree], mounts: Sequence[Mount]) -> tuple[str, ...]:
-    """Versions that have modules and an image in /boot, newest first."""
-    boot_devices = {mount.device for mount in mounts if mount.path == "/boot"}
-    names = set(root.lines("boot"))
-    for tree in trees:
-        if tree.filesystem.device in boot_devices:
-            names |= set(tree.lines("top"))
-    versions = [v for v in root.lines("modules") if f"vmlinuz-{v}" in names]
-    return tuple(sorted(versions, key=_natural, reverse=True))
-
-
-def _natural(version: str) -> list[tuple[int, str]]:
-    return [(int(d or -1), text) for d, text in re.findall(r"(\d+)|(\D+)", version)]
-
-
-def _dirty(trees: Sequence[_Tree], mounts: Sequence[Mount]) -> tuple[str, ...]:
-    paths = {mount.device: mount.path for mount in mounts}
-    return tuple(
-        f"{paths[tree.filesystem.device]} was in use when it was copied; its journal is replayed"
-        for tree in trees
-        if "dirty" in tree.facts and tree.filesystem.device in paths
-    )
+    closed = opened.reasons()
+    seen += [f"{where}{f', which stays closed ({why})' if why else ''}"
+             for where, why in closed.items()]  # fmt: skip
+    message = f"{error.message}; found {', '.join(seen) or 'no file system at all'}"
+    types = {f.fstype for f in (*ground.filesystems, *opened.contents.members)}
+    if opened.closed_for_good("crypto_LUKS"):
+        return InspectionError(message, _KEY_HINT)
+    if types & _WINDOWS:
+        return InspectionError(
+            f"{message}; this looks like Windows",
+            "only Linux guests are adapted here: deploy with skip_os_morphing",
+        )
+    return InspectionError(message, "deploy with skip_os_morphing if it needs no adaption")

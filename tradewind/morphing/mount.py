@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from tradewind.errors import MorphingError, RemoteCommandError, TradewindError
-from tradewind.model.guest import GuestOS, Mount, MountedGuest
+from tradewind.model.guest import GuestOS, LayerKind, Mount, MountedGuest
+from tradewind.morphing.confinement import confined
+from tradewind.morphing.stacks import md
+from tradewind.morphing.stacks.devices import FUNCTIONS
 from tradewind.ports import Remote
 
 ROOT: Final = "/mnt/tradewind"
@@ -16,31 +19,62 @@ _MARK: Final = "placed by Tradewind while the guest is adapted"
 _POLICY: Final = f"#!/bin/sh\n# {_MARK}\nexit 101\n"
 
 # `enter` says where a folder of the guest really is; one that leads out through a symbolic link
-# would let the guest mount over the worker's own folders.
-_MOUNT: Final = """
+# would let the guest mount over the worker's own folders. Of what the guest's programs are given,
+# none may be a link at all. /dev has the usual devices, those of the guest's own disks, and the
+# names that udev gave them: neither the worker's disk nor its consoles.
+_MOUNT: Final = (
+    FUNCTIONS
+    + """
 set -eu
-root=$1; shift
+root=$1 disks=$2; shift 2
 mkdir -p "$root"
 enter() {
     where=$(cd "$root$1" && pwd -P)
     case "$where" in "$root"/*) ;; *) echo "$1 leads out of the guest" >&2; exit 1 ;; esac
 }
+own() {
+    if [ -L "$root$1" ]; then echo "$1 is a symbolic link" >&2; exit 1; fi
+    mkdir -p "$root$1"
+    where=$root$1
+}
 while [ $# -gt 0 ]; do
     where=$root
     [ "$2" = / ] || enter "$2"
+    if [ "$5" = check ]; then
+        checked=0
+        e2fsck -p "$1" >&2 || checked=$?
+        [ $checked -lt 4 ] || { echo "$2: e2fsck wants a person" >&2; exit 1; }
+    fi
     mount -t "$3" -o "$4" "$1" "$where"
-    shift 4
+    shift 5
 done
-enter /proc; mount -t proc -o nosuid,noexec,nodev proc "$where"
-enter /sys; mount -t sysfs -o ro,nosuid,noexec,nodev sysfs "$where"
-enter /dev; mount --bind /dev "$where"
-# Without this, what is mounted below it would appear in the worker's own /dev too.
-mount --make-private "$where"
-enter /dev/pts; mount --bind /dev/pts "$where"
-# An empty /run: the worker's own would lead the guest's programs to the worker's systemd.
-enter /run; mount -t tmpfs -o mode=755,nosuid,nodev tmpfs "$where"
+own /proc; mount -t proc -o nosuid,noexec,nodev proc "$where"
+own /sys; mount -t sysfs -o ro,nosuid,noexec,nodev sysfs "$where"
+own /run; mount -t tmpfs -o mode=755,nosuid,nodev tmpfs "$where"
 mkdir -p "$where/lock"
+own /dev; mount -t tmpfs -o mode=755,nosuid,noexec tmpfs "$where"
+names=" $(for disk in $disks; do
+    disk=$(readlink -f "$disk")
+    standing_on "${disk##*/}"
+done | tr '\n' ' ')"
+links=$(find /dev -mindepth 2 -maxdepth 3 -type l -printf '%P %l\n' |
+    while read -r link target; do
+        case "$names" in *" ${target##*/} "*) printf ' %s' "$link" ;; esac
+    done)
+cd /dev
+set -f
+set -- null zero full random urandom tty
+[ ! -e mapper/control ] || set -- "$@" mapper/control
+cp -a --parents "$@" $names $links "$where"
+cd "$where"
+for number in 0:stdin 1:stdout 2:stderr; do ln -s "/proc/self/fd/${number%:*}" "${number#*:}"; done
+ln -s /proc/self/fd fd
+ln -s pts/ptmx ptmx
+mkdir pts
+mkdir -m 1777 shm
+mount -t devpts -o newinstance,ptmxmode=0666,mode=620,gid=5,nosuid,noexec devpts pts
 """
+)
 
 # Runs inside the guest. What is there, a dangling link included, is set aside and not followed.
 _PLACE: Final = """
@@ -48,6 +82,13 @@ set -eu
 path=$1 mode=$2 mark=$3
 saved=$path.tradewind-saved
 mkdir -p "$(dirname "$path")"
+# What somebody made immutable becomes so again.
+flags=$(lsattr -d "$path" 2>/dev/null) || flags=
+case ${flags%% *} in *i*)
+    chattr -i "$path"
+    mkdir -p "/run/lock/immutable$(dirname "$path")"
+    : >"/run/lock/immutable$path" ;;
+esac
 if [ -e "$saved" ] || [ -L "$saved" ] || grep -qsF "$mark" "$path"; then
     rm -f "$path"
 elif [ -e "$path" ] || [ -L "$path" ]; then
@@ -66,13 +107,14 @@ for path; do
     elif grep -qsF "$mark" "$path"; then
         rm -f "$path" || status=1
     fi
+    [ ! -e "/run/lock/immutable$path" ] || chattr +i "$path" || status=1
 done
 exit $status
 """
 _RESTORE: Final = """
-root=$1 inside=$2; shift 2
+root=$1; shift
 mountpoint -q "$root" || exit 0
-exec chroot "$root" sh -c "$inside" sh "$@"
+exec "$@"
 """
 # Programs that outlived a time limit hold the mounts: whatever has its root in the guest ends.
 _UNMOUNT: Final = """
@@ -116,9 +158,11 @@ def mounted(remote: Remote, os: GuestOS, *, trim: bool = False) -> Iterator[Moun
 
 def mount(remote: Remote, os: GuestOS) -> MountedGuest:
     """Mount the guest; MorphingError says what could not be mounted."""
-    arguments = [word for m in os.mounts for word in (m.device, m.path, m.fstype, _options(m))]
+    arguments = [word for m in os.mounts for word in _arguments(m)]
+    disks = " ".join(disk.device for disk in os.disks)
     try:
-        remote.run(["sh", "-c", _MOUNT, "sh", ROOT, *arguments], timeout=300)
+        _make_writable(remote, os)
+        remote.run(["sh", "-c", _MOUNT, "sh", ROOT, disks, *arguments], timeout=600)
         own_resolver = remote.run(["cat", _RESOLV_CONF], check=False).stdout
         _place(remote, _RESOLV_CONF, "644", f"# {_MARK}\n{own_resolver}")
         _place(remote, _POLICY_FILE, "755", _POLICY)
@@ -132,10 +176,8 @@ def mount(remote: Remote, os: GuestOS) -> MountedGuest:
 
 def unmount(remote: Remote, *, trim: bool = False) -> None:
     """Put the guest's own files back and unmount it; nothing happens when it is not mounted."""
-    restored = remote.run(
-        ["sh", "-c", _RESTORE, "sh", ROOT, _INSIDE_RESTORE, _MARK, _RESOLV_CONF, _POLICY_FILE],
-        check=False,
-    )
+    inside = ["sh", "-c", _INSIDE_RESTORE, "sh", _MARK, _RESOLV_CONF, _POLICY_FILE]
+    restored = remote.run(["sh", "-c", _RESTORE, "sh", ROOT, *confined(ROOT, inside)], check=False)
     gone = remote.run(
         ["sh", "-c", _UNMOUNT, "sh", ROOT, "yes" if trim else ""], timeout=300, check=False
     )
@@ -149,7 +191,25 @@ def unmount(remote: Remote, *, trim: bool = False) -> None:
 
 
 def _place(remote: Remote, path: str, mode: str, text: str) -> None:
-    remote.run(["chroot", ROOT, "sh", "-c", _PLACE, "sh", path, mode, _MARK], stdin=text.encode())
+    inside = ["sh", "-c", _PLACE, "sh", path, mode, _MARK]
+    remote.run(confined(ROOT, inside), stdin=text.encode())
+
+
+def _make_writable(remote: Remote, os: GuestOS) -> None:
+    """Let arrays be written that were assembled read-only."""
+    arrays = {
+        layer.device
+        for mount in os.mounts
+        for layer in (os.layers(mount.path) if os.filesystems else ())
+        if layer.kind is LayerKind.MD
+    }
+    if arrays:
+        remote.run(["sh", "-c", md.WRITABLE, "sh", *sorted(arrays)])
+
+
+def _arguments(mount: Mount) -> tuple[str, ...]:
+    check = "check" if mount.check else "as-it-is"
+    return mount.device, mount.path, mount.fstype, _options(mount), check
 
 
 def _options(mount: Mount) -> str:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The guest's files and commands, through a shell in the worker.
 
-Everything happens inside `chroot`, where the guest's symbolic links cannot lead out. A command
-costs a third of a second in an emulated worker: each method is one.
+Everything happens inside the guest's root (`confinement.py`), where its symbolic links cannot lead
+out. A command costs a third of a second in an emulated worker: each method is one.
 """
 
 import shlex
@@ -10,20 +10,15 @@ from collections.abc import Sequence
 from typing import Final
 
 from tradewind.errors import MorphingError
+from tradewind.morphing.confinement import confined
 from tradewind.morphing.files import MAX_TEXT
 from tradewind.ports import Completed, Remote
 from tradewind.units import MiB
 
-_ENVIRONMENT: Final = (
-    "/usr/bin/env",
-    "-i",
-    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "HOME=/root",
-    "LC_ALL=C",
-    "TERM=dumb",
-)
 _MISSING: Final = 44
 _TAIL_LINES: Final = 15
+# Bytes per second below which a file counts as not arriving.
+_SLOWEST: Final = MiB // 2
 
 _READ: Final = f"""[ -f "$1" ] || exit {_MISSING}; head -c {MAX_TEXT + 1} "$1" """
 # A link is written through, not replaced: some /etc/default/grub is one.
@@ -74,6 +69,12 @@ class RemoteGuestTree:
         written = self._sh(_WRITE, path, f"{mode:o}", stdin=content, check=False)
         self._judge(written, ("write", path))
 
+    def write_bytes(self, path: str, content: bytes) -> None:
+        """Write a file that only root reads, parent folders included."""
+        timeout = 60 + len(content) / _SLOWEST
+        written = self._sh(_WRITE, path, "600", stdin=content, timeout=timeout, check=False)
+        self._judge(written, ("write", path))
+
     def remove(self, path: str) -> None:
         """Remove a file; nothing happens when there is none."""
         self.run(["rm", "-f", path])
@@ -91,9 +92,15 @@ class RemoteGuestTree:
         return completed
 
     def _sh(
-        self, script: str, *arguments: str, stdin: bytes = b"", check: bool = True
+        self,
+        script: str,
+        *arguments: str,
+        stdin: bytes = b"",
+        timeout: float = 60,
+        check: bool = True,
     ) -> Completed:
-        completed = self._chrooted(["sh", "-c", script, "sh", *arguments], stdin=stdin)
+        argv = ["sh", "-c", script, "sh", *arguments]
+        completed = self._chrooted(argv, stdin=stdin, timeout=timeout)
         if check:
             self._judge(completed, ("sh", *arguments))
         return completed
@@ -101,7 +108,7 @@ class RemoteGuestTree:
     def _chrooted(
         self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60
     ) -> Completed:
-        inside = ["chroot", self._root, *_ENVIRONMENT, *argv]
+        inside = confined(self._root, argv)
         return self._remote.run(inside, stdin=stdin, timeout=timeout, check=False)
 
     @staticmethod

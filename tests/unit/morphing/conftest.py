@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes import chrooted
 from tests.fakes.debian import FakeDebian
 from tradewind.model.guest import Family, FileSystem, GuestOS, Mount
 
@@ -29,6 +30,7 @@ FILES = {
     "/etc/initramfs-tools/conf.d/resume": "RESUME=/dev/sda5\n",
     f"/boot/initrd.img-{KERNEL}": "an image",
     "/usr/sbin/update-initramfs": "",
+    "/etc/lvm/cache/.cache": "what LVM saw",
     "/sbin/ifup": "",
     "/etc/ssh/ssh_host_ed25519_key": "a key",
     "/etc/network/interfaces": (
@@ -83,3 +85,9 @@ def found() -> GuestOS:
         macs=("52:54:00:aa:00:01", "52:54:00:aa:00:02"),
         filesystems=(root, filesystem(0, 5, "swap"), filesystem(1, 1, "ext4")),
     )
+
+
+@pytest.fixture(scope="session")
+def chroot_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with the programs that our scripts call, to be copied."""
+    return chrooted.build(tmp_path_factory.mktemp("chroot"))

@@ -14,7 +14,7 @@ from tests.fakes.local_remote import LocalRemote
 from tests.unit.morphing.loop import loop_device
 from tradewind.errors import InspectionError
 from tradewind.model.guest import Family, GuestOS
-from tradewind.morphing.inspect import inspect
+from tradewind.morphing.inspect import Machine, inspect
 from tradewind.ports import Completed
 
 BOOKWORM = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\n'
@@ -26,6 +26,12 @@ class Worker(LocalRemote):
 
     def __init__(self, listing: Sequence[Mapping[str, Any]], devices: Mapping[str, str]) -> None:
         self._listing = listing
+        # Status, output and errors of what opens stacks; this machine has none of it.
+        self.tools: dict[str, tuple[int, str, str]] = {
+            "lvm": (1, "", "there is no LVM"),
+            "cryptsetup": (0, "closed tradewind-luks-virtio-tw0-part1 2 \n", ""),
+            "mdadm": (0, "array /dev/md100 1\nSAID=mdadm: not enough members\n", ""),
+        }
         self._devices = devices
 
     def run(
@@ -35,6 +41,9 @@ class Worker(LocalRemote):
             kernel_names = "".join(f"{disk['name']}\n" for disk in self._listing)
             told = json.dumps({"blockdevices": self._listing})
             return Completed(tuple(argv), 0, f"{kernel_names}\n{told}", "")
+        for tool in ("lvm ", "mdadm ", "cryptsetup open", "device scan --forget"):
+            if any(tool in word for word in argv):
+                return Completed(tuple(argv), *self.tools.get(tool.split()[0], (0, "", "")))
         real = [self._devices.get(word, word) for word in argv]
         return super().run(real, stdin=stdin, timeout=timeout, check=check)
 
@@ -80,7 +89,7 @@ def worker(
     with ExitStack() as stack:
         devices = {
             f"/dev/disk/by-id/virtio-{name}": stack.enter_context(
-                loop_device(tmp_path / f"image-{name}", content, "16M")
+                loop_device(tmp_path / f"image-{name}", content, "1G")
             )
             for name, content in contents.items()
         }
@@ -90,7 +99,7 @@ def worker(
 def found(listing: Sequence[Mapping[str, Any]], contents: Mapping[str, Path], tmp: Path) -> GuestOS:
     with worker(listing, contents, tmp) as remote:
         serials = ["tw0", "tw1", "tw2"][: len(listing)]
-        return inspect(remote, serials, ["52:54:00:00:00:01"])
+        return inspect(remote, serials, Machine(macs=["52:54:00:00:00:01"]))
 
 
 def test_a_debian_on_one_partition(tmp_path: Path) -> None:
@@ -165,7 +174,9 @@ def test_two_systems_are_refused_and_both_named(tmp_path: Path) -> None:
     listing = [disk("vdb", part(1, "ext4")), disk("vdc", part(3, "ext4", "vdc"))]
     with pytest.raises(InspectionError) as caught:
         found(listing, {"tw0-part1": one, "tw1-part3": two}, tmp_path)
-    assert "bookworm) on partition 1 of disk 1; Other on partition 3 of disk 2" in str(caught.value)
+    said = str(caught.value)
+    assert "bookworm) on partition 1 of disk 1 (root_device /dev/sda1); Other on partition" in said
+    assert "(root_device /dev/sdb3)" in said
 
 
 def test_a_copy_without_fstab_does_not_confuse(tmp_path: Path) -> None:
@@ -177,17 +188,29 @@ def test_a_copy_without_fstab_does_not_confuse(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fstype", "words"),
+    ("fstype", "words", "hint"),
     [
-        ("LVM2_member", "an LVM physical volume on partition 1 of disk 1"),
-        ("linux_raid_member", "software RAID"),
-        ("crypto_LUKS", "a LUKS container"),
+        (
+            "LVM2_member",
+            "an LVM physical volume on partition 1 of disk 1, which stays closed "
+            r"\(there is no LVM\)",
+            "skip_os_morphing",
+        ),
+        (
+            "linux_raid_member",
+            r"its array cannot be started: mdadm: not enough",
+            "skip_os_morphing",
+        ),
+        ("crypto_LUKS", "no passphrase was given for it", "guest_secrets"),
+        ("zfs_member", "a ZFS pool on partition 1 of disk 1", "skip_os_morphing"),
+        ("ntfs", "this looks like Windows", "skip_os_morphing"),
+        ("BitLocker", "this looks like Windows", "skip_os_morphing"),
     ],
 )
-def test_what_cannot_be_opened_yet_is_named(tmp_path: Path, fstype: str, words: str) -> None:
+def test_what_cannot_be_opened_is_named(tmp_path: Path, fstype: str, words: str, hint: str) -> None:
     with pytest.raises(InspectionError, match=words) as caught:
-        found([disk("vdb", part(1, fstype))], {}, tmp_path)
-    assert "skip_os_morphing" in caught.value.hint
+        found([disk("vdb", part(1, fstype, uuid="u"))], {}, tmp_path)
+    assert hint in caught.value.hint
 
 
 def test_empty_disks_are_said_to_be_so(tmp_path: Path) -> None:

@@ -93,7 +93,9 @@ def test_no_link_leads_out(guest: GuestTree, root: Path, tmp_path: Path) -> None
 def test_commands_see_their_own_environment(guest: GuestTree) -> None:
     said = guest.run(["env"]).stdout.splitlines()
     assert "LC_ALL=C" in said
-    assert all(line.split("=")[0] in {"PATH", "HOME", "LC_ALL", "TERM"} for line in said)
+    assert all(
+        line.split("=")[0] in {"PATH", "HOME", "LC_ALL", "TERM", "SYSTEMD_OFFLINE"} for line in said
+    )
 
 
 def test_a_failed_command_is_told(guest: GuestTree) -> None:

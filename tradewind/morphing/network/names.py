@@ -1,117 +1,93 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which NIC has which name in the guest, and how it keeps that name in another slot.
+"""Which NIC has which name in the guest."""
 
-A NIC that moves from one PCI slot to another (enp0s3 → enp1s0) or gets another driver is renamed
-by udev, and every file that names it is void. A .link file ties the old name to the MAC address,
-which stays. Format: systemd.link(5).
-"""
-
+import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tradewind.morphing import files
-from tradewind.morphing.network import ifupdown, netplan, networkd, networkmanager
-from tradewind.ports import GuestTree
+from tradewind.morphing.network.program import Interface, Nic
+from tradewind.morphing.network.ties import PERSISTENT_RULES
 
-PERSISTENT_RULES: Final = "/etc/udev/rules.d/70-persistent-net.rules"
-LINKS: Final = "/etc/systemd/network"
+__all__: Final = ["PERSISTENT_RULES", "Naming", "configured", "made_up", "naming"]
 
-# ATTR{address}=="52:54:00:…", …, NAME="eth0"
-_RULE: Final = re.compile(r'ATTR\{address\}=="([0-9a-fA-F:]{17})".*\bNAME="([^"%$]+)"')
-_LINK_MAC: Final = re.compile(r"^(?:Permanent)?MACAddress=([0-9a-fA-F:]{17})\s*$", re.MULTILINE)
-_LINK_NAME: Final = re.compile(r"^Name=(\S+)", re.MULTILINE)
-
-# Path: interfaces without hardware (bridges, VLANs) have the same address and no bus path.
-_LINK: Final = """\
-# Written by Tradewind: the NIC keeps its name, whatever its slot and driver.
-[Match]
-MACAddress={mac}
-Path=pci-* virtio-pci-*
-
-[Link]
-Name={name}
-"""
+_RADIO: Final = re.compile(r"w[lw](an|[bopsux])?\d")
 
 
 @dataclass(frozen=True, slots=True)
-class NamedNic:
-    """A NIC and its name; `known` when the guest itself ties the two, else by order."""
+class Naming:
+    """NICs and their names: `tied` by the guest itself, `paired` by their order.
 
-    mac: str
-    name: str
-    known: bool
-
-
-def read(guest: GuestTree) -> dict[str, str]:
-    """Read every file of the guest that says something about its NICs."""
-    texts = files.read(
-        guest,
-        PERSISTENT_RULES,
-        f"{LINKS}/*.link",
-        *ifupdown.PATTERNS,
-        *networkd.PATTERNS,
-        *netplan.PATTERNS,
-        *networkmanager.PATTERNS,
-    )
-    elsewhere = ifupdown.elsewhere(texts)
-    return texts | files.read(guest, *elsewhere) if elsewhere else texts
-
-
-def named_nics(texts: Mapping[str, str], macs: Sequence[str]) -> tuple[NamedNic, ...]:
-    """Pair the machine's NICs with the names the guest's configuration uses.
-
-    Names that nothing ties to an address are given out by order: NICs in the machine's order,
-    names in natural order, which is how both udev and the kernel count.
+    `unpaired` are names that the configuration uses and that could not be given to a NIC, because
+    there are `free` NICs, and that is another number.
     """
-    known = _tied(texts)
-    macs = [mac.lower() for mac in macs]
-    named = [NamedNic(mac, known[mac], known=True) for mac in macs if mac in known]
-    taken = {nic.name for nic in named}
-    free_macs = [mac for mac in macs if mac not in known]
-    free_names = [name for name in configured_names(texts) if name not in taken]
-    if len(free_names) <= len(free_macs):
-        pairs = zip(free_macs, free_names, strict=False)
-        named += [NamedNic(mac, name, known=False) for mac, name in pairs]
-    return tuple(named)
+
+    tied: tuple[Nic, ...]
+    paired: tuple[Nic, ...]
+    unpaired: tuple[str, ...]
+    free: tuple[str, ...]
+
+    @property
+    def nics(self) -> tuple[Nic, ...]:
+        """All NICs that have a name."""
+        return self.tied + self.paired
 
 
-def configured_names(texts: Mapping[str, str]) -> tuple[str, ...]:
-    """Name the interfaces with hardware that the guest's configuration mentions."""
-    names = {
-        *ifupdown.physical_names(texts),
-        *networkd.physical_names(texts),
-        *netplan.physical_names(texts),
-    }
-    return tuple(sorted(names, key=_natural))
+def naming(
+    given: Mapping[str, str], interfaces: Sequence[Interface], macs: Sequence[str], *, guess: bool
+) -> Naming:
+    """Pair the machine's NICs with the names that the guest's configuration uses.
+
+    `given` are names that are certain, by MAC address. Names that nothing ties to an address are
+    paired by order: NICs in the machine's order, names in natural order, which is how both udev
+    and the kernel count. They have to be as many, unless a `guess` does no harm.
+    """
+    known = dict(given) | {i.mac: i.name for i in interfaces if i.hardware and _tied(i)}
+    tied = tuple(Nic(mac, known[mac]) for mac in macs if mac in known)
+    elsewhere = set(known.values())
+    names = [n for n in configured(interfaces) if n not in elsewhere]
+    by_address = {i.mac for i in interfaces if i.mac}
+    free = [mac for mac in macs if mac not in known and mac not in by_address]
+    fit = len(names) == len(free) or (guess and len(names) < len(free))
+    paired = tuple(Nic(m, n) for m, n in zip(free, names, strict=False)) if fit else ()
+    return Naming(
+        tied=tied,
+        paired=paired,
+        unpaired=() if fit else tuple(names),
+        free=tuple(free[len(paired) :]),
+    )
 
 
-def links(nics: Sequence[NamedNic]) -> dict[str, str]:
-    """Write one .link file for each NIC."""
-    return {
-        f"{LINKS}/10-tradewind-{nic.mac.replace(':', '')}.link": _LINK.format(
-            mac=nic.mac, name=nic.name
-        )
-        for nic in nics
-    }
+def configured(interfaces: Sequence[Interface]) -> tuple[str, ...]:
+    """Name the interfaces with hardware that the configuration mentions."""
+    names = {i.name for i in interfaces if i.hardware and not _RADIO.match(i.name)} - {""}
+    return tuple(sorted(names, key=_vmware if all(map(_is_vmware, names)) else _natural))
 
 
-def _tied(texts: Mapping[str, str]) -> dict[str, str]:
-    """Map MAC addresses to names where udev or a .link file (maybe ours) does so already."""
-    tied = {mac.lower(): name for mac, name in _rules(texts.get(PERSISTENT_RULES, ""))}
-    for path, text in texts.items():
-        mac, name = _LINK_MAC.search(text), _LINK_NAME.search(text)
-        if path.endswith(".link") and mac and name:
-            tied[mac[1].lower()] = name[1]
-    return tied
+def made_up(macs: Sequence[str], taken: Collection[str]) -> tuple[Nic, ...]:
+    """Name NICs that nothing names, for programs that know them by nothing else: lan0, lan1."""
+    free = (name for number in itertools.count() if (name := f"lan{number}") not in taken)
+    return tuple(Nic(mac, name) for mac, name in zip(macs, free, strict=False))
 
 
-def _rules(text: str) -> Iterator[tuple[str, str]]:
-    for line in text.splitlines():
-        match = _RULE.search(line)
-        if match and not line.lstrip().startswith("#"):
-            yield match[1], match[2]
+def _tied(interface: Interface) -> bool:
+    return bool(interface.mac and interface.name)
+
+
+def _is_vmware(name: str) -> bool:
+    match = re.fullmatch(r"ens(\d{3})", name)
+    return bool(match) and 160 <= int(name[3:]) < 288
+
+
+def _vmware(name: str) -> list[tuple[int, str]]:
+    """Sort as VMware counts: ens160, ens192, ens224, ens256, then ens161, ens193 and so on.
+
+    Its NICs sit behind four bridges, 32 slot numbers apart, and a bridge's next function comes
+    only when each of the four has one.
+    """
+    slot = int(name[3:])
+    return [((slot - 160) % 32, ""), (slot, "")]
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

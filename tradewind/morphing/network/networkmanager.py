@@ -3,17 +3,33 @@
 
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
+from tradewind.morphing.network import sections
+from tradewind.morphing.network.program import (
+    Interface,
+    Nic,
+    Rewritten,
+    address,
+    compact,
+    is_name,
+    mentioned,
+)
+from tradewind.morphing.network.sections import Section
+
+NAME: Final = "NetworkManager"
 FOLDER: Final = "/etc/NetworkManager/system-connections"
 PATTERNS: Final = (f"{FOLDER}/*",)
+NEEDS: Final = (("/usr/sbin/NetworkManager", "/usr/bin/NetworkManager"),)
+UNIT: Final = "NetworkManager.service"
 # NetworkManager ignores profiles that others may read.
 MODE: Final = 0o600
 
-_OURS: Final = f"{FOLDER}/tradewind-"
 # The priority decides between profiles that fit the same NIC; the default is 0.
 _FILE: Final = """\
+# Written by Tradewind.
 [connection]
 id={name}
 uuid={uuid}
@@ -29,28 +45,139 @@ method=auto
 [ipv6]
 method=auto
 """
-_WIRED: Final = re.compile(r"^type=(ethernet|802-3-ethernet)\s*$", re.MULTILINE)
-_MANUAL: Final = re.compile(r"^method=manual\s*$", re.MULTILINE)
+_WIRED: Final = {"ethernet", "802-3-ethernet"}
+# Radio, mobile and VPN profiles are nobody's NIC.
+_ELSEWHERE: Final = {"wifi", "802-11-wireless", "gsm", "cdma", "vpn", "bluetooth", "pppoe", "adsl"}
+_ADDRESSING: Final = re.compile(
+    r"(address(es)?|routes?)\d*(_options)?|gateway|dns(-search)?|ignore-auto-(dns|routes)"
+    r"|route-metric"
+)
+_ADDRESS: Final = re.compile(r"address(es)?\d*")
 
 
-def profiles(texts: Mapping[str, str]) -> tuple[str, ...]:
-    """Name the guest's own profiles."""
-    return tuple(p for p in texts if p.startswith(FOLDER) and not p.startswith(_OURS))
+@dataclass(frozen=True, slots=True)
+class _Profile:
+    """One keyfile."""
+
+    path: str
+    parts: tuple[Section, ...]
+
+    def get(self, section: str, *keys: str) -> str:
+        """Return the first of these keys that has a value."""
+        return next((v for key in keys if (v := sections.value(self.parts, section, key))), "")
+
+    @property
+    def type(self) -> str:
+        return self.get("connection", "type")
+
+    @property
+    def wired(self) -> bool:
+        return self.type in _WIRED
+
+    @property
+    def member(self) -> bool:
+        return bool(self.get("connection", "controller", "master"))
+
+    @property
+    def mac(self) -> str:
+        return address(
+            self.get("ethernet", "mac-address") or self.get("802-3-ethernet", "mac-address")
+        )
+
+    @property
+    def interface(self) -> str:
+        name = self.get("connection", "interface-name")
+        matched = self.get("match", "interface-name").rstrip(";")
+        return name or (matched if is_name(matched) else "")
+
+    @property
+    def identities(self) -> set[str]:
+        """What another profile may call it as its parent."""
+        known = {self.interface, self.get("connection", "uuid"), self.get("connection", "id")}
+        return known - {""}
+
+    def fixed(self, family: str) -> bool:
+        """Whether the addresses of one family are written down."""
+        own = [part for part in self.parts if part.name == family]
+        listed = any(_ADDRESS.fullmatch(key) for part in own for key in part.keys)
+        return listed or self.get(family, "method") == "manual"
 
 
-def fixed_addresses(texts: Mapping[str, str]) -> bool:
-    """Whether a profile of a NIC has fixed addresses; without one it asks for them anyway."""
-    return any(
-        _WIRED.search(texts[path]) and _MANUAL.search(texts[path]) for path in profiles(texts)
+def interfaces(texts: Mapping[str, str]) -> tuple[Interface, ...]:
+    """Describe the profiles of NICs, and of what is built upon them."""
+    profiles = _profiles(texts)
+    parents = _parents(profiles)
+    configured = tuple(_interface(p, serves=_serves(p, parents)) for p in profiles)
+    return configured + mentioned(parents, configured)
+
+
+def asking(texts: Mapping[str, str]) -> Rewritten:
+    """Set profiles with fixed addresses to "auto", and NICs that have none and serve nothing."""
+    profiles = _profiles(texts)
+    parents = _parents(profiles)
+    new = {}
+    for profile in profiles:
+        serves = _serves(profile, parents)
+        parts = [_automatic(profile, part, serves=serves) for part in profile.parts]
+        new[profile.path] = sections.joined(parts)
+    return Rewritten({path: text for path, text in new.items() if text != texts[path]})
+
+
+def fresh(texts: Mapping[str, str], nics: Sequence[Nic]) -> dict[str, str]:
+    """Write one profile for each NIC."""
+    wanted = {}
+    for nic in nics:
+        name = f"tradewind-{compact(nic.mac)}"
+        identity = uuid.uuid5(uuid.NAMESPACE_OID, nic.mac)
+        text = _FILE.format(name=name, uuid=identity, mac=nic.mac.upper())
+        wanted[f"{FOLDER}/{name}.nmconnection"] = text
+    return wanted
+
+
+def _profiles(texts: Mapping[str, str]) -> tuple[_Profile, ...]:
+    found = [_Profile(p, sections.parse(t)) for p, t in texts.items() if _is_keyfile(p)]
+    return tuple(p for p in found if p.type and p.type not in _ELSEWHERE)
+
+
+def _is_keyfile(path: str) -> bool:
+    name = path.removeprefix(FOLDER + "/")
+    hidden = name.startswith(".") or name.endswith(("~", ".bak", ".rpmsave", ".rpmnew", ".orig"))
+    return path != name and not hidden
+
+
+def _parents(profiles: Sequence[_Profile]) -> set[str]:
+    """Say what VLANs and their like name as the interface that carries them."""
+    kinds = ("vlan", "macvlan", "vxlan", "ip-tunnel", "ipvlan")
+    return {parent for p in profiles for kind in kinds if (parent := p.get(kind, "parent"))}
+
+
+def _serves(profile: _Profile, parents: Collection[str]) -> bool:
+    """Whether it needs no address of its own; "shared" and "link-local" give one to others."""
+    elsewhere = profile.get("ipv4", "method") in {"shared", "link-local"}
+    return profile.member or elsewhere or bool(profile.identities & set(parents))
+
+
+def _interface(profile: _Profile, *, serves: bool) -> Interface:
+    name = profile.interface if is_name(profile.interface) else ""
+    fixed = profile.fixed("ipv4") or profile.fixed("ipv6")
+    return Interface(
+        name=name,
+        mac=profile.mac,
+        hardware=profile.wired,
+        fixed=fixed,
+        asks=profile.get("ipv4", "method") in {"auto", ""} and not profile.member,
+        serves=serves,
+        pattern="" if name or profile.mac else "*",
     )
 
 
-def asking(macs: Sequence[str]) -> dict[str, str]:
-    """Write one profile for each NIC, preferred to the old ones."""
-    wanted = {}
-    for mac in macs:
-        path = f"{_OURS}{mac.replace(':', '')}.nmconnection"
-        name = path.rpartition("/")[2].removesuffix(".nmconnection")
-        identity = uuid.uuid5(uuid.NAMESPACE_OID, mac)
-        wanted[path] = _FILE.format(name=name, uuid=identity, mac=mac.upper())
-    return wanted
+def _automatic(profile: _Profile, part: Section, *, serves: bool) -> Section:
+    if part.name in {"ipv4", "ipv6"} and profile.fixed(part.name):
+        return part.having("method", "auto").without(_ADDRESSING)
+    if not profile.wired or serves:
+        return part
+    if part.name == "ipv4" and "disabled" in part.values("method"):
+        return part.having("method", "auto")
+    if part.name == "connection":
+        return part.without(re.compile("autoconnect"))
+    return part

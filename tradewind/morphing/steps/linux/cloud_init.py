@@ -4,14 +4,11 @@
 from collections.abc import Sequence
 from typing import Final
 
-from tradewind.errors import MorphingError
+from tradewind.errors import MorphingError, PackageError
 from tradewind.model.guest import Family, GuestOS, MorphOptions, Outcome
-from tradewind.morphing import apt, files, systemd
+from tradewind.morphing import backup, files, packages, systemd
+from tradewind.morphing.cloudinit import dropin, leftovers
 from tradewind.ports import GuestTree
-
-DROP_IN: Final = "/etc/cloud/cloud.cfg.d/99-tradewind.cfg"
-# Files that switch cloud-init off (cloud-init's ds-identify and systemd generator).
-_SWITCHES: Final = ("/etc/cloud/cloud-init.disabled",)
 
 # The stages in all versions; 24.3 split cloud-init.service into -main and -network.
 _UNITS: Final = (
@@ -23,61 +20,51 @@ _UNITS: Final = (
     "cloud-final.service",
 )
 
-_ALWAYS: Final = """\
-# Written by Tradewind. The machine was moved, it is not a new instance: no service is asked for
-# metadata, and the network is configured by the system itself.
-datasource_list: [NoCloud, None]
-network: {config: disabled}
-manage_etc_hosts: false
-apt: {preserve_sources_list: true}
-growpart: {mode: "off"}
-resize_rootfs: false
-"""
-_RETAIN: Final = """\
-# Users, their keys and passwords, the host's name and keys stay as they were (ssh_pwauth, which is
-# not set, means "unchanged").
-preserve_hostname: true
-users: []
-disable_root: false
-ssh_deletekeys: false
-locale: "off"
-"""
-_KEY_TYPES: Final = ("rsa", "ecdsa", "ed25519")
-
 
 def applies_to(os: GuestOS, options: MorphOptions) -> bool:
-    """Say whether the guest's packages can be installed with apt."""
-    return os.family is Family.DEBIAN
+    """Say whether we know how the guest's packages are installed."""
+    return os.family is not Family.UNKNOWN
 
 
 def apply(guest: GuestTree, os: GuestOS, options: MorphOptions) -> Outcome:
     """Install the package, write a drop-in, and prove that the units start at boot."""
-    fresh = apt.install(guest, "cloud-init")
-    configured = _configure(guest, options)
+    try:
+        origin = packages.install(guest, os, options, "cloud-init")
+    except PackageError as error:
+        return packages.not_done(error)
+    gone = leftovers.remove(guest, retain=options.retain_user_credentials)
+    on = leftovers.switch_on(guest)
+    changed = [*gone, *on, *_configure(guest, options), *systemd.enable(guest, _UNITS)]
     _prove(guest)
     kept = "users and keys are kept" if options.retain_user_credentials else "with its defaults"
-    if fresh:
-        return Outcome(changed=True, summary=f"installed; {kept}")
-    if configured:
-        return Outcome(changed=True, summary=f"was installed; configured: {kept}")
-    return Outcome(changed=False, summary=f"was installed and configured; {kept}")
+    words = [f"{origin}; {kept}"]
+    if gone:
+        words.append(f"removed {', '.join(gone)}")
+    if on:
+        words.append(f"no longer switched off in {', '.join(on)}")
+    scripts = leftovers.scripts(guest)
+    return Outcome(
+        changed=origin is not packages.Origin.THERE or bool(changed),
+        summary="; ".join(words),
+        remedy=f"these run once more, with the next start: {', '.join(scripts)}" if scripts else "",
+    )
 
 
-def _configure(guest: GuestTree, options: MorphOptions) -> bool:
-    keys = [f"/etc/ssh/ssh_host_{kind}_key" for kind in _KEY_TYPES]
-    there = files.present(guest, *_SWITCHES, *keys)
-    text = _ALWAYS + (_retain(there) if options.retain_user_credentials else "")
-    switches = [path for path in there if path in _SWITCHES]
-    for switch in switches:
-        guest.remove(switch)
-    written = files.write_changed(guest, files.read(guest, DROP_IN), {DROP_IN: text})
-    return bool(switches or written)
+def _configure(guest: GuestTree, options: MorphOptions) -> tuple[str, ...]:
+    """Write the drop-in, and set aside what would be believed instead; say what changed."""
+    texts = files.read(guest, "/etc/cloud/cloud.cfg", f"{dropin.FOLDER}/*.cfg")
+    later = dropin.later(texts)
+    for path in later:
+        backup.set_aside(guest, path)
+    have = {path: text for path, text in texts.items() if path not in later}
+    wanted = dropin.text(options, _host_keys(guest), have)
+    return (*later, *files.write_changed(guest, texts, {dropin.FILE: wanted}))
 
 
-def _retain(there: Sequence[str]) -> str:
-    """Also keep the set of host keys: missing types would be generated."""
-    types = [kind for kind in _KEY_TYPES if f"/etc/ssh/ssh_host_{kind}_key" in there]
-    return _RETAIN + (f"ssh_genkeytypes: [{', '.join(types)}]\n" if types else "")
+def _host_keys(guest: GuestTree) -> Sequence[str]:
+    names = {kind: f"/etc/ssh/ssh_host_{kind}_key" for kind in dropin.KEY_TYPES}
+    there = files.present(guest, *names.values())
+    return [kind for kind, path in names.items() if path in there]
 
 
 def _prove(guest: GuestTree) -> None:

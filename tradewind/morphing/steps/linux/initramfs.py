@@ -1,142 +1,197 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rebuild the initial RAM disk of every kernel with the VirtIO drivers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from tradewind.errors import MorphingError
-from tradewind.model.guest import Family, GuestOS, MorphOptions, Outcome
-from tradewind.morphing import backup, files
+from tradewind.model.guest import GuestOS, MorphOptions, Outcome
+from tradewind.morphing import backup
+from tradewind.morphing.boot import builders, kernels
+from tradewind.morphing.boot.builders import Builder, Contents
+from tradewind.morphing.boot.kernels import TIMEOUT, Kernel, Stack
+from tradewind.morphing.network import ties
+from tradewind.morphing.tree import tail
 from tradewind.ports import GuestTree
+from tradewind.units import MiB
 
-MODULES_FILE: Final = "/etc/initramfs-tools/modules"
-# An emulated worker compresses slowly.
-TIMEOUT: Final = 1800
-
-# sd_mod: disks on a virtio-scsi controller. The rest is what reaches a disk and a network.
-WANTED: Final = ("virtio_pci", "virtio_blk", "virtio_scsi", "virtio_net", "sd_mod")
-# Without these two no disk is found on the destination.
-_VITAL: Final = ("virtio_pci", "virtio_blk")
-
-# Prints "kernel source module" for all kernels at once, where source is "built-in", "module" or
-# "image". File names have dashes and compression suffixes as they like.
-_SURVEY: Final = """
-names() { sed -n 's!.*/!!; s!-!_!g; s!\\.ko.*!!p' | sort -u | sed "s!^!$1 $2 !"; }
-pattern='/(virtio[-_][a-z]*|sd_mod)\\.ko'
-for kernel; do
-    folder=/lib/modules/$kernel
-    grep -Es "$pattern" "$folder/modules.builtin" | names "$kernel" built-in
-    find "$folder" -name '*.ko*' | grep -E "$pattern" | names "$kernel" module
-    lsinitramfs "/boot/initrd.img-$kernel" 2>/dev/null | grep -E "$pattern" |
-        names "$kernel" image
+# Files that images carry. Whatever else steps change is read after the root is mounted.
+_CARRIED: Final = (
+    "/etc/crypttab",
+    "/etc/initramfs-tools",
+    "/etc/lvm",
+    "/etc/mdadm",
+    "/etc/mdadm.conf",
+    "/etc/modprobe.conf",
+    "/etc/modprobe.d",
+    "/etc/multipath",
+    "/etc/multipath.conf",
+)
+# A copy in the backup folder was made when a step changed the file: `-cnewer` compares that time.
+# NICs that udev renamed in the image keep that name before systemd 240, whatever .link files say
+# later; 231 and newer tell their number by a file.
+_OUTDATED: Final = f"""
+carried=$1; shift
+links=$(ls {ties.OUR_LINKS}*.link 2>/dev/null)
+systemd=$(ls /lib/systemd /usr/lib/systemd /usr/lib64/systemd /usr/lib/*/systemd 2>/dev/null |
+    sed -n 's!^libsystemd-shared-\\([0-9]*\\).*!\\1!p' | sort -n | tail -n 1)
+for image; do
+    for path in $carried; do
+        find "{backup.FOLDER}$path" -type f -cnewer "$image" 2>/dev/null | head -n 100 |
+            sed "s!^{backup.FOLDER}!$image\t!"
+    done
+    [ "${{systemd:-0}}" -ge 240 ] || [ -z "$links" ] ||
+        find $links -cnewer "$image" | sed "s!^!$image\t!"
 done
 """
+# Prints bytes that are free where an image is, and its size.
+_ROOM: Final = """
+set -- "$1" "$(dirname "$1")"
+df -Pk "$2" | tail -n 1 | { read -r _ _ _ free _; echo $((free * 1024)); }
+stat -L -c %s "$1" 2>/dev/null || echo 0
+"""
+_RESTORE: Final = 'cp -p "$1" "$2.tradewind-new" && mv -f "$2.tradewind-new" "$2"'
+# More than any image that was built here needed when there was none before.
+_FIRST_IMAGE: Final = 64 * MiB
 
 
 @dataclass(slots=True)
-class _Drivers:
-    """Where one kernel has the wanted drivers."""
+class _Work:
+    """What was found, and what came of it."""
 
-    found: dict[str, set[str]] = field(
-        default_factory=lambda: {"built-in": set(), "module": set(), "image": set()}
-    )
+    fit: tuple[Kernel, ...]
+    stack: Stack
+    outdated: dict[str, list[str]]
+    rebuilt: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def loadable(self) -> list[str]:
-        """Wanted drivers that have to be in the image."""
-        return [m for m in WANTED if m in self.found["module"] - self.found["built-in"]]
+    def stale(self) -> tuple[Kernel, ...]:
+        return tuple(k for k in self.fit if k.lacking(self.stack) or self.changes(k))
 
-    @property
-    def lacking(self) -> list[str]:
-        """Wanted drivers that have to be in the image and are not."""
-        return [m for m in self.loadable if m not in self.found["image"]]
-
-    @property
-    def unfit(self) -> list[str]:
-        """Vital drivers that this kernel does not have at all."""
-        return [m for m in _VITAL if m not in self.found["module"] | self.found["built-in"]]
+    def changes(self, kernel: Kernel) -> list[str]:
+        """Files that were changed since one of its images was built."""
+        return [path for image in kernel.images for path in self.outdated.get(image, [])]
 
 
 def applies_to(os: GuestOS, options: MorphOptions) -> bool:
-    """Say whether the guest builds its images with update-initramfs."""
-    return os.family is Family.DEBIAN
+    """Every Linux system starts from one, or has all drivers in its kernel."""
+    return True
 
 
 def apply(guest: GuestTree, os: GuestOS, options: MorphOptions) -> Outcome:
-    """Add the drivers to the list of modules, rebuild, and look into the images again."""
-    before = _survey(guest, os.kernels)
-    fit = [kernel for kernel in os.kernels if not before[kernel].unfit]
-    if not fit:
+    """Tell the builder which drivers to add, rebuild, and look into the images again."""
+    found = kernels.survey(guest)
+    first = kernels.best(found)
+    if first is None:
         raise MorphingError(
-            f"no kernel of {os.pretty_name} can use VirtIO disks ({', '.join(os.kernels) or 'none'}"
-            " found in /boot)",
+            f"no kernel of {os.pretty_name} can use VirtIO disks "
+            f"({', '.join(k.version for k in found) or 'none'} found in /boot)",
             "install the distribution's standard kernel on the source, and transfer again",
         )
-    remedy = _remedy(os.kernels, fit)
-    stale = [kernel for kernel in fit if before[kernel].lacking]
-    if not stale:
+    fit = tuple(kernel for kernel in found if not kernel.unfit)
+    images = [image for kernel in fit for image in kernel.images]
+    work = _Work(fit, kernels.stack(guest, os), _outdated(guest, images))
+    stale = work.stale()
+    if stale:
+        builder = builders.find(guest, os)
+        builder.prepare(guest, _contents(stale, work.stack))
+        for kernel in sorted(stale, key=lambda kernel: kernel is not first):
+            _rebuild(guest, builder, kernel, work, vital=kernel is first)
+    return _outcome(work, stale, found)
+
+
+def _contents(stale: Sequence[Kernel], stack: Stack) -> Contents:
+    drivers = dict.fromkeys(d for kernel in stale for d in kernel.loadable(stack))
+    parameters = {parameter for kernel in stale for parameter in kernel.parameters}
+    return Contents(tuple(drivers), stack, tuple(sorted(parameters)))
+
+
+def _outdated(guest: GuestTree, images: Sequence[str]) -> dict[str, list[str]]:
+    said = guest.run(["sh", "-c", _OUTDATED, "sh", " ".join(_CARRIED), *images])
+    outdated: dict[str, list[str]] = {}
+    for line in said.stdout.splitlines():
+        image, _, path = line.partition("\t")
+        outdated.setdefault(image, []).append(path)
+    return outdated
+
+
+def _rebuild(
+    guest: GuestTree, builder: Builder, kernel: Kernel, work: _Work, *, vital: bool
+) -> None:
+    """Rebuild one kernel's images; the old ones are back when that, or the proof, fails."""
+    old = [image for image in kernel.images if image not in kernel.unified]
+    for image in old:
+        backup.keep(guest, image)
+    try:
+        _refuse_unified(kernel, work)
+        for image in old or [builder.image(kernel.version)]:
+            _build(guest, builder, kernel, image)
+        _prove(guest, kernel, work.stack)
+    except MorphingError as error:
+        for image in old:
+            guest.run(["sh", "-c", _RESTORE, "sh", backup.FOLDER + image, image], timeout=300)
+        if vital:
+            raise
+        work.failed[kernel.version] = error.message.splitlines()[0]
+        return
+    work.rebuilt.append(kernel.version)
+
+
+def _refuse_unified(kernel: Kernel, work: _Work) -> None:
+    """Refuse what only its maker can change: it may be signed, with the command line in it."""
+    if kernel.unified:
+        reasons = ", ".join(kernel.lacking(work.stack) or work.changes(kernel))
+        raise MorphingError(
+            f"{kernel.unified[0]} has kernel and initial RAM disk in one file, without {reasons}",
+            "build it with them on the source (dracut --uefi, ukify), and transfer again",
+        )
+
+
+def _build(guest: GuestTree, builder: Builder, kernel: Kernel, image: str) -> None:
+    free, size = (int(n) for n in guest.run(["sh", "-c", _ROOM, "sh", image]).stdout.split())
+    needed = size * 5 // 4 if size else _FIRST_IMAGE
+    if free < needed:
+        raise MorphingError(
+            f"{image} cannot be rebuilt: {free // MiB} MiB are free beside it, "
+            f"{needed // MiB + 1} MiB are needed",
+            "remove old kernels on the source, and transfer again",
+        )
+    done = guest.run(builder.command(kernel, image), timeout=TIMEOUT, check=False)
+    if done.status != 0:
+        raise MorphingError(
+            f"{builder.name} could not build the image of {kernel.version}\n{tail(done)}",
+            f"mend what it says on the source until `{builder.name}` succeeds, transfer again",
+        )
+
+
+def _prove(guest: GuestTree, kernel: Kernel, stack: Stack) -> None:
+    after = kernels.survey(guest, [kernel.version])
+    lacking = after[0].lacking(stack) if after else kernel.loadable(stack)
+    if lacking:
+        raise MorphingError(
+            f"the rebuilt image of {kernel.version} still lacks {', '.join(lacking)}",
+            "look into the builder's configuration on the source for what leaves them out",
+        )
+
+
+def _outcome(work: _Work, stale: Sequence[Kernel], found: Sequence[Kernel]) -> Outcome:
+    remedy = "; ".join(_remedies(work, found))
+    if not work.rebuilt:
         return Outcome(changed=False, summary="the drivers are in every image", remedy=remedy)
-    _list_modules(guest, {m for kernel in stale for m in before[kernel].loadable})
-    for kernel in stale:
-        _rebuild(guest, kernel)
-    _prove(_survey(guest, stale), stale)
-    added = sorted({m for kernel in stale for m in before[kernel].lacking})
-    summary = f"added {', '.join(added)} to the images of {', '.join(stale)}"
+    rebuilt = [kernel for kernel in stale if kernel.version in work.rebuilt]
+    added = sorted({name for kernel in rebuilt for name in kernel.lacking(work.stack)})
+    changed = sorted({path for kernel in rebuilt for path in work.changes(kernel)})
+    what = [f"added {', '.join(added)}"] if added else []
+    what += [f"renewed {', '.join(changed)}"] if changed else []
+    summary = f"{' and '.join(what)} in the images of {', '.join(work.rebuilt)}"
     return Outcome(changed=True, summary=summary, remedy=remedy)
 
 
-def _survey(guest: GuestTree, kernels: Sequence[str]) -> dict[str, _Drivers]:
-    drivers = {kernel: _Drivers() for kernel in kernels}
-    said = guest.run(["sh", "-c", _SURVEY, "sh", *kernels], timeout=TIMEOUT)
-    for line in said.stdout.splitlines():
-        kernel, source, module = line.split(" ")
-        drivers[kernel].found[source].add(module)
-    return drivers
-
-
-def _list_modules(guest: GuestTree, modules: set[str]) -> None:
-    """Add module names to the list, in our order. Format: initramfs-tools(7), one on a line."""
-    if not files.present(guest, "/usr/sbin/update-initramfs"):
-        raise MorphingError(
-            "the guest builds its initial RAM disks with something other than update-initramfs",
-            "install initramfs-tools on the source, and transfer again",
-        )
-    text = files.read(guest, MODULES_FILE).get(MODULES_FILE, "")
-    listed = {line.split()[0].replace("-", "_") for line in text.splitlines() if line.split()}
-    missing = [module for module in WANTED if module in modules and module not in listed]
-    if not missing:
-        return
-    lines = "".join(f"{module}\n" for module in missing)
-    if not text:
-        guest.write_text(MODULES_FILE, lines)
-    else:
-        backup.rewrite(guest, MODULES_FILE, text.rstrip("\n") + "\n" + lines)
-
-
-def _rebuild(guest: GuestTree, kernel: str) -> None:
-    image = f"/boot/initrd.img-{kernel}"
-    present = files.present(guest, image)
-    if present:
-        backup.keep(guest, image)
-    guest.run(
-        ["update-initramfs", "-u" if present else "-c", "-k", kernel],
-        timeout=TIMEOUT,
-    )
-
-
-def _prove(after: dict[str, _Drivers], kernels: Sequence[str]) -> None:
-    for kernel in kernels:
-        if after[kernel].lacking:
-            raise MorphingError(
-                f"the rebuilt image of {kernel} still lacks {', '.join(after[kernel].lacking)}",
-                "look into /etc/initramfs-tools on the source for what leaves them out",
-            )
-
-
-def _remedy(kernels: Sequence[str], fit: Sequence[str]) -> str:
-    unfit = [kernel for kernel in kernels if kernel not in fit]
-    if not unfit:
-        return ""
-    verb = "has" if len(unfit) == 1 else "have"
-    return f"{', '.join(unfit)} {verb} no VirtIO drivers and cannot be booted any more"
+def _remedies(work: _Work, found: Sequence[Kernel]) -> Iterator[str]:
+    unfit = [kernel.version for kernel in found if kernel.unfit]
+    if unfit:
+        verb = "has" if len(unfit) == 1 else "have"
+        yield f"{', '.join(unfit)} {verb} no VirtIO drivers and cannot be booted any more"
+    for version, reason in work.failed.items():
+        yield f"{version} keeps its old image and may not start: {reason}"

@@ -1,10 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """Let network interfaces keep their names in the new machine."""
 
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from tradewind.errors import MorphingError
 from tradewind.model.guest import GuestOS, MorphOptions, Outcome
 from tradewind.morphing import files
-from tradewind.morphing.network import names
+from tradewind.morphing.network import names, ties
+from tradewind.morphing.network.names import Naming
+from tradewind.morphing.network.program import Nic
+from tradewind.morphing.network.survey import Network, read, survey
 from tradewind.ports import GuestTree
+
+# ifcfg files and netplan's; ifupdown's hooks and options. Format: ethtool(8).
+_ETHTOOL: Final = re.compile(
+    r"^[^#\n]*\bethtool\s|^\s*ETHTOOL_OPT|^\s*(hardware-dma-ring|offload-|link-speed|ethernet-)",
+    re.MULTILINE,
+)
 
 
 def applies_to(os: GuestOS, options: MorphOptions) -> bool:
@@ -13,27 +27,86 @@ def applies_to(os: GuestOS, options: MorphOptions) -> bool:
 
 
 def apply(guest: GuestTree, os: GuestOS, options: MorphOptions) -> Outcome:
-    """Tie each name that the configuration uses to the MAC address of its NIC."""
-    texts = names.read(guest)
-    nics = names.named_nics(texts, os.macs)
-    if not nics:
-        return _nothing_to_tie(names.configured_names(texts), os)
-    changed = files.write_changed(guest, texts, names.links(nics))
-    summary = ", ".join(f"{nic.name} is {nic.mac}" for nic in nics)
-    guessed = [nic.name for nic in nics if not nic.known] if len(os.macs) > 1 else []
-    remedy = (
-        f"{', '.join(guessed)}: given out by the order of the NICs; see that each is on its network"
-        if guessed
-        else ""
-    )
+    """Tie each name that the configuration uses to the MAC address of its NIC.
+
+    A name that nothing in the guest ties to an address is paired by order. With addresses that
+    stay as they are (set_dhcp off), nothing is guessed when there are not as many names as NICs.
+    """
+    network = survey(guest, os)
+    naming = names.naming(network.given, network.interfaces, network.macs, guess=options.set_dhcp)
+    if not options.set_dhcp:
+        _refuse_guessing(network, naming)
+    if not naming.nics:
+        return _nothing_to_tie(naming)
+    wanted = ties.written(network.texts, network.present, naming.nics, network.macs)
+    changed = files.write_changed(guest, network.texts, wanted)
+    if changed:
+        _prove(guest, naming.nics)
+    summary = ", ".join(f"{nic.name} is {nic.mac}" for nic in naming.nics)
+    remedy = "; ".join(_remedies(naming, network))
     return Outcome(changed=bool(changed), summary=summary, remedy=remedy)
 
 
-def _nothing_to_tie(configured: tuple[str, ...], os: GuestOS) -> Outcome:
-    if not configured:
+def _refuse_guessing(network: Network, naming: Naming) -> None:
+    if naming.unpaired:
+        raise MorphingError(
+            f"the guest configures {', '.join(naming.unpaired)}, which nothing ties to a MAC "
+            f"address, and the machine has {len(naming.free)} NICs that these could be "
+            f"({', '.join(naming.free) or 'none'})",
+            "remove the configuration of interfaces that are gone, or tie each name to its "
+            "address (a .link file, HWADDR=, match: macaddress) on the source, and transfer "
+            "again; or deploy with set_dhcp = true",
+        )
+    void = [f"{i.void} of {i.name or 'a NIC'}" for i in network.interfaces if i.void]
+    if void:
+        raise MorphingError(
+            f"the guest's network is configured by what the new NICs do not have: {void[0]}",
+            "match the MAC address instead on the source, and transfer again; or deploy with "
+            "set_dhcp = true",
+        )
+
+
+def _nothing_to_tie(naming: Naming) -> Outcome:
+    if not naming.unpaired:
         return Outcome(changed=False, summary="no interface is configured by its name")
     return Outcome(
         changed=False,
         summary="names are left as they come",
-        remedy=f"{', '.join(configured)} are configured, but the machine has {len(os.macs)} NICs",
+        remedy=_unpaired(naming),
     )
+
+
+def _remedies(naming: Naming, network: Network) -> list[str]:
+    found = []
+    guessed = [nic.name for nic in naming.paired] if len(network.macs) > 1 else []
+    if guessed:
+        found.append(
+            f"{', '.join(guessed)}: given out by the order of the NICs; see that each is on its "
+            "network"
+        )
+    if naming.unpaired:
+        found.append(_unpaired(naming))
+    found += [f"{path} names a NIC by its old slot or driver" for path in ties.void(network.texts)]
+    found += [
+        f"{path} sets what VirtIO may not know (ethtool)"
+        for path, text in network.texts.items()
+        if _ETHTOOL.search(text) and not path.endswith((".rules", ".link"))
+    ]
+    return found
+
+
+def _unpaired(naming: Naming) -> str:
+    return (
+        f"{', '.join(naming.unpaired)} are configured, but the machine has {len(naming.free)} "
+        "NICs that these could be"
+    )
+
+
+def _prove(guest: GuestTree, nics: Sequence[Nic]) -> None:
+    known = ties.known(read(guest))
+    for nic in nics:
+        if known.get(nic.mac) != nic.name:
+            raise MorphingError(
+                f"{nic.mac} gets the name {known.get(nic.mac)} from another file, not {nic.name}",
+                "look into /etc/udev/rules.d and /etc/systemd/network on the source",
+            )
