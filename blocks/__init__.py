@@ -3,8 +3,9 @@
 
 from blocks.disk_images import DiskImageFolder
 from blocks.endpoint import LibvirtEndpoint
+from blocks.guest_secrets import GuestSecrets
 from blocks.provider_options import ProviderOptionsBlock
 
-ALL = (LibvirtEndpoint, DiskImageFolder, ProviderOptionsBlock)
+ALL = (LibvirtEndpoint, DiskImageFolder, ProviderOptionsBlock, GuestSecrets)
 
-__all__ = ["ALL", "DiskImageFolder", "LibvirtEndpoint", "ProviderOptionsBlock"]
+__all__ = ["ALL", "DiskImageFolder", "GuestSecrets", "LibvirtEndpoint", "ProviderOptionsBlock"]

@@ -18,6 +18,12 @@ class DiskImageFolder(Block):
         description="Folder on the machine that runs the flows, with <machine>.toml files and "
         "the images they name.",
     )
+    bandwidth_limit: int | None = Field(
+        None,
+        title="Bandwidth limit",
+        description="Mbit/s that all transfers from here may send together. Empty: no limit.",
+        gt=0,
+    )
 
     @property
     def path(self) -> Path:

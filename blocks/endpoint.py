@@ -8,7 +8,7 @@ from prefect.blocks.core import Block
 from pydantic import ConfigDict, Field, SecretStr
 
 from tradewind.errors import KeyMaterialError
-from tradewind.model.host import HostAccess
+from tradewind.model.host import HostAccess, WorkerAccess
 from tradewind.remote.hostkey import PinnedKey
 from tradewind.remote.keys import private_key_from_base64, private_key_from_file
 
@@ -52,6 +52,19 @@ class LibvirtEndpoint(Block):
         title="Libvirt path",
         description="Path of the libvirt URI on the far side, as in qemu:///system.",
     )
+    worker_access: WorkerAccess = Field(
+        WorkerAccess.DIRECT,
+        title="Worker access",
+        description="How this machine reaches the temporary workers on the host: direct, or "
+        "via-host, through the SSH connection to the host. A worker on libvirt's NAT network needs "
+        "via-host.",
+    )
+    bandwidth_limit: int | None = Field(
+        None,
+        title="Bandwidth limit",
+        description="Mbit/s that all transfers from here may send together. Empty: no limit.",
+        gt=0,
+    )
 
     def model_post_init(self, context: Any) -> None:
         """Refuse a malformed host key or private key as soon as it is entered."""
@@ -70,6 +83,7 @@ class LibvirtEndpoint(Block):
             private_key=self._key(default_key_path),
             host_key=self.host_key,
             libvirt_path=self.libvirt_path,
+            worker_access=self.worker_access,
         )
 
     def _key(self, default_key_path: str | None) -> SecretStr:

@@ -30,7 +30,7 @@ def load_block(kind: type[B], name: str) -> B:
             "store it again, in Prefect's UI under Blocks or with `tradewind`",
         ) from None
     except ValueError:
-        there = ", ".join(_names(kind)) or "none"
+        there = ", ".join(block_names(kind)) or "none"
         raise NotFoundError(
             f"no {kind.get_block_type_slug()} block is called “{name}”",
             f"there are: {there}; add one in Prefect's UI under Blocks, or with `tradewind`",
@@ -39,7 +39,8 @@ def load_block(kind: type[B], name: str) -> B:
     return loaded
 
 
-def _names(kind: type[Block]) -> list[str]:
+def block_names(kind: type[Block]) -> list[str]:
+    """Name the blocks of a kind that are stored, in alphabetical order."""
     try:
         with get_client(sync_client=True) as client:
             documents = client.read_block_documents_by_type(kind.get_block_type_slug())

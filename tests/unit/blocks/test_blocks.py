@@ -21,6 +21,7 @@ from pydantic import SecretStr, ValidationError
 import blocks
 from blocks import DiskImageFolder, LibvirtEndpoint, ProviderOptionsBlock
 from tradewind.errors import HostKeyError, KeyMaterialError, OptionError
+from tradewind.model.host import WorkerAccess
 from tradewind.model.options import OptionFields, ProviderOptions
 
 KEY = Ed25519PrivateKey.generate()
@@ -68,7 +69,7 @@ def test_options_block_is_complete() -> None:
     [
         ({"cpu_mode": "fast"}, "option cpu_mode"),
         ({"colour": "blue"}, "unknown option “colour”"),
-        ({"use_config_drive": True}, "not built yet"),
+        ({"windows_virtio_iso_url": "https://example.com/a.iso"}, "not built yet"),
     ],
 )
 def test_options_block_refuses_by_name(values: dict[str, Any], reason: str) -> None:
@@ -91,6 +92,16 @@ def test_access_from_the_blocks_own_key() -> None:
     assert access.private_key.get_secret_value() == KEY_TEXT.decode()
     assert (access.host, access.port, access.username) == ("kvm1.example", 2222, "mover")
     assert (access.host_key, access.libvirt_path) == (HOST_KEY, "system")
+
+
+def test_workers_are_reached_directly_unless_the_form_says_otherwise() -> None:
+    assert LibvirtEndpoint(**ENDPOINT).access().worker_access is WorkerAccess.DIRECT
+    behind = LibvirtEndpoint(**ENDPOINT, worker_access="via-host")
+    assert behind.access().worker_access is WorkerAccess.VIA_HOST
+    form = LibvirtEndpoint.model_json_schema()
+    assert form["definitions"]["WorkerAccess"]["enum"] == ["direct", "via-host"]
+    with pytest.raises(ValidationError, match="worker_access"):
+        LibvirtEndpoint(**ENDPOINT, worker_access="by-magic")
 
 
 def test_access_from_key_files(tmp_path: Path) -> None:
