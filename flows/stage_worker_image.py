@@ -12,16 +12,17 @@ def stage_worker_image(
     pool: str,
     image: str,
     volume: str = "tradewind-worker.qcow2",
-    ssh_key_path: str | None = None,
+    ssh_key_path: str = "",
 ) -> str:
     """Upload a worker image unless the host has it already, and say what was done.
 
     Args:
-        endpoint: Name of the libvirt endpoint block.
+        endpoint: Name of the block “Tradewind Libvirt Endpoint” of the host.
         pool: A dir pool of that host.
         image: Path of the qcow2 image on the machine that runs the flow.
-        volume: Name of the volume, as migr_image_map names it.
-        ssh_key_path: SSH key for an endpoint that carries none.
+        volume: Name of the volume, as the option migr_image_map names it.
+        ssh_key_path: Path of an SSH key on the machine that runs the flow, for an endpoint that
+            carries none.
     """
     host = load_endpoint(endpoint, ssh_key_path)
     expected = checksum(image)

@@ -1,26 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """Steps that keep the ledger and the plan of a deployment."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from tasks.rehearsals import Stage
 from tasks.site import Ground, Site
 from tasks.step import step
+from tasks.volumes import needs_overlays
 from tradewind.domainxml.final import final_domain, shortfalls
-from tradewind.host import design, domains, leftovers, reconcile
+from tradewind.host import design, domains, leftovers, overlays, reconcile
 from tradewind.host.connection import connect
+from tradewind.host.furnishing import Means, furnish
 from tradewind.ledger import open_ledger
 from tradewind.lending import given_back
 from tradewind.model.deploy import FinalDomain
+from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.host import HostAccess
 from tradewind.model.label import LabelState, Purpose
 from tradewind.model.ledger import RunKind, RunState, Transfer
 from tradewind.model.machine import VirtualMachine
-from tradewind.model.report import BootProof, DeployReport, Morphed
-from tradewind.model.requests import DeployRequest
+from tradewind.model.proof import BootProof
+from tradewind.model.report import DeployReport, Morphed
 from tradewind.model.run import Run
 from tradewind.model.storage import ReplicaVolume
+from tradewind.morphing.packages import folder
 
 
 @step("find-replica-{request.machine}")
@@ -36,17 +41,22 @@ def check_deployment(
 ) -> tuple[ReplicaVolume, ...]:
     """Refuse what cannot be defined, before anything is made; list the replica's volumes."""
     machine = transfer.machine
+    folder.require(request.packages_folder)
+    with open_ledger(site.options.sqlite_database_file) as ledger:
+        replica = reconcile.in_machine_order(machine, ledger.volumes(transfer.id))
     with connect(site.destination) as connection:
         design.check(connection, machine, request, site.options, ground.facts)
-    with open_ledger(site.options.sqlite_database_file) as ledger:
-        return reconcile.in_machine_order(machine, ledger.volumes(transfer.id))
+        if needs_overlays(request):
+            overlays.require_room(connection, replica, ground.worker.image_pool)
+    return replica
 
 
-@step("begin-deployment-{transfer.machine.name}")
-def _begin(site: Site, transfer: Transfer) -> Run:
+@step("begin-{request.title}")
+def _begin(site: Site, request: DeployRequest, transfer: Transfer) -> Run:
     """Claim the transfer: nothing writes to the replica while it is deployed."""
+    kind = RunKind.REHEARSAL if request.rehearse else RunKind.DEPLOYMENT
     with open_ledger(site.options.sqlite_database_file) as ledger:
-        return ledger.begin(transfer, RunKind.DEPLOYMENT)
+        return ledger.begin(transfer, kind)
 
 
 @step("undo-deployment-{run.id}")
@@ -64,36 +74,30 @@ def _give_up(site: Site, run: Run) -> None:
 
 
 @contextmanager
-def deployment(site: Site, transfer: Transfer) -> Iterator[Run]:
+def deployment(site: Site, request: DeployRequest, transfer: Transfer) -> Iterator[Run]:
     """Lend a run that is undone unless it ends well; `record_deployment` is what ends it."""
-    run = _begin(site, transfer)
+    run = _begin(site, request, transfer)
     # A host that is out of reach must not keep the transfer claimed: each is tried for itself.
     undo = (lambda: _undo(site.destination, run), lambda: _give_up(site, run))
     with given_back(*undo, only_on_error=True):
         yield run
 
 
-@step("design-{transfer.machine.name}")
-def design_machine(
-    site: Site,
-    request: DeployRequest,
-    transfer: Transfer,
-    ground: Ground,
-    run: Run,
-    volumes: Sequence[ReplicaVolume],
-) -> FinalDomain:
+@step("design-{order.machine.name}")
+def design_machine(site: Site, ground: Ground, order: design.Order) -> FinalDomain:
     """Apply the options to the machine's own description."""
-    machine = transfer.machine
     with connect(site.destination) as connection:
-        parts = design.Parts(
-            name=design.final_name(request, machine),
-            disks=design.final_disks(connection, volumes),
-            nics=tuple(
-                design.map_nic(nic, request.network_map, ground.facts) for nic in machine.nics
-            ),
-            label=run.label(Purpose.MACHINE),
-        )
-    return design.final_machine(parts, site.options, ground.facts)
+        return design.compose(connection, order, site.options, ground.facts)
+
+
+@step("furnish-{final.name}")
+def furnish_machine(
+    site: Site, ground: Ground, order: design.Order, final: FinalDomain
+) -> FinalDomain:
+    """Put the config drive and the UEFI variables beside the disks, as far as there are any."""
+    means = Means(ground.facts, ground.worker.image_pool, site.options.use_config_drive)
+    with connect(site.destination) as connection:
+        return furnish(connection, order, final, means)
 
 
 @step("define-{final.name}")
@@ -103,23 +107,33 @@ def define_machine(site: Site, transfer: Transfer, final: FinalDomain) -> None:
         domains.define(connection, final_domain(transfer.machine, final))
 
 
-@step("record-deployment-{report.domain}")
-def record_deployment(
-    site: Site, request: DeployRequest, run: Run, report: DeployReport
-) -> DeployReport:
+@step("finish-{name}")
+def _finish_machine(host: HostAccess, run: Run, name: str, *, autostart: bool) -> None:
     """Mark the machine as finished: from now on it belongs to its owner, not to this run."""
-    with connect(site.destination) as connection:
+    with connect(host) as connection:
+        domains.start_with_host(connection, name, wanted=autostart)
         finished = run.label(Purpose.MACHINE, LabelState.FINISHED)
-        domains.write_label(connection, report.domain, finished)
+        domains.write_label(connection, name, finished)
+
+
+@step("record-{request.title}")
+def _record(site: Site, request: DeployRequest, run: Run, report: DeployReport) -> None:
+    """Write down that it ended well, and whose the replica's volumes are."""
     with open_ledger(site.options.sqlite_database_file) as ledger:
         if not request.clone_disks:
             ledger.give_away(run.transfer)
         ledger.finish(run, RunState.COMPLETED, report)
-    return report
+
+
+def record_deployment(site: Site, request: DeployRequest, run: Run, report: DeployReport) -> None:
+    """End the run; what was rehearsed with is gone already."""
+    if not request.rehearse:
+        _finish_machine(site.destination, run, report.domain, autostart=report.autostart)
+    _record(site, request, run, report)
 
 
 def deploy_report(
-    request: DeployRequest,
+    stage: Stage,
     run: Run,
     machine: VirtualMachine,
     final: FinalDomain,
@@ -131,13 +145,16 @@ def deploy_report(
         deployment=run.id,
         machine=machine.name,
         domain=final.name,
-        destination=request.destination,
-        cloned=request.clone_disks,
-        started=request.start,
+        destination=stage.request.destination,
+        cloned=stage.request.clone_disks,
+        rehearsal=stage.rehearsal,
+        started=stage.request.start,
+        autostart=final.autostart,
         guest=morphed.guest,
         steps=morphed.steps,
+        scripts=morphed.scripts,
         proof=proof,
         worker_seconds_to_ssh=morphed.worker_seconds_to_ssh,
         seconds=(datetime.now(UTC) - run.begun).total_seconds(),
-        shortfalls=(*morphed.notes, *shortfalls(machine, final)),
+        shortfalls=(*morphed.not_done, *morphed.notes, *shortfalls(machine, final)),
     )

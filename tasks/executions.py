@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 
 from tasks.site import Site
 from tasks.step import step
+from tradewind.host import leftovers
+from tradewind.host.connection import connect
 from tradewind.ledger import open_ledger
 from tradewind.lending import given_back
 from tradewind.model.ledger import RunKind, RunState
@@ -15,8 +17,9 @@ from tradewind.model.machine import VirtualMachine
 from tradewind.model.report import Streamed, TransferReport
 from tradewind.model.requests import TransferRequest
 from tradewind.model.run import Run
-from tradewind.model.storage import ReplicaVolume, VolumePlan
+from tradewind.model.storage import Checkpoint, ReplicaVolume, VolumePlan
 from tradewind.model.worker import Worker
+from tradewind.ports import DataSource
 from tradewind.units import KiB
 
 
@@ -28,6 +31,16 @@ def _begin(site: Site, request: TransferRequest, machine: VirtualMachine) -> Run
         return ledger.begin(transfer, RunKind.EXECUTION)
 
 
+@step("clean-up-before-{run.id}")
+def _clean_up(site: Site, source: DataSource, run: Run) -> None:
+    """Remove what earlier runs of this transfer left: a worker of theirs would hold the volumes."""
+    with open_ledger(site.options.sqlite_database_file) as ledger:
+        dead = ledger.ended_badly(run.transfer)
+    with connect(site.destination) as connection:
+        leftovers.remove_runs(connection, dead)
+    source.clean_up(dead)
+
+
 @step("give-up-execution-{run.id}")
 def _give_up(site: Site, run: Run) -> None:
     """Write down that the execution failed."""
@@ -36,10 +49,13 @@ def _give_up(site: Site, run: Run) -> None:
 
 
 @contextmanager
-def execution(site: Site, request: TransferRequest, machine: VirtualMachine) -> Iterator[Run]:
+def execution(
+    site: Site, source: DataSource, request: TransferRequest, machine: VirtualMachine
+) -> Iterator[Run]:
     """Lend the right to work on the transfer; `record_replica` is what ends it well."""
     run = _begin(site, request, machine)
     with given_back(lambda: _give_up(site, run), only_on_error=True):
+        _clean_up(site, source, run)
         yield run
 
 
@@ -48,18 +64,35 @@ def mark_written(
     site: Site, run: Run, machine: VirtualMachine, volumes: Sequence[ReplicaVolume]
 ) -> None:
     """Write down, before the first byte is sent, that the replica is neither blank nor in sync."""
-    written = [volume.model_copy(update={"blank": False}) for volume in volumes]
+    places = {disk.id: disk.location for disk in machine.disks}
+    written = [
+        volume.model_copy(
+            update={"blank": False, "exact": False, "location": places[volume.disk_id]}
+        )
+        for volume in volumes
+    ]
     with open_ledger(site.options.sqlite_database_file) as ledger:
         ledger.plan_volumes(run.transfer, written)
         ledger.mark_changed(run.transfer)
 
 
+@step("last-checkpoint-{machine.name}")
+def last_checkpoint(
+    site: Site, run: Run, machine: VirtualMachine, volumes: Sequence[ReplicaVolume]
+) -> Checkpoint | None:
+    """Find what the source can compare with, for the disks whose volumes go back to it."""
+    with open_ledger(site.options.sqlite_database_file) as ledger:
+        found = ledger.checkpoint(run.transfer)
+    return found and found.of([volume.disk_id for volume in volumes if volume.base == found.name])
+
+
 @step("record-replica-{report.machine}")
-def record_replica(site: Site, run: Run, report: TransferReport) -> TransferReport:
+def record_replica(
+    site: Site, run: Run, report: TransferReport, streamed: Streamed
+) -> TransferReport:
     """Write down that the replica equals its machine: only now, when the data is durable."""
     with open_ledger(site.options.sqlite_database_file) as ledger:
-        ledger.mark_synced(run)
-        ledger.finish(run, RunState.COMPLETED, report)
+        ledger.complete(run, report, streamed.moment, streamed.checkpoint)
     return report
 
 
@@ -80,6 +113,8 @@ def transfer_report(
         destination=request.destination,
         full=not plan.keep and not plan.grow,
         consistency=streamed.consistency,
+        moment=streamed.moment,
+        tracking=streamed.tracking,
         plan=plan,
         disks=streamed.disks,
         worker_seconds_to_ssh=worker.seconds_to_ssh,

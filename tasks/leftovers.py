@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Steps that find and remove what crashed runs left."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
+from prefect.logging import get_run_logger
+
+from blocks.endpoint import LibvirtEndpoint
+from blocks.loading import block_names
 from tasks.step import step
+from tradewind.errors import TradewindError
 from tradewind.host import leftovers
 from tradewind.host.connection import connect
 from tradewind.ledger import open_ledger
@@ -12,6 +18,34 @@ from tradewind.model.ledger import Life
 from tradewind.model.leftover import Leftover, LeftoverKind
 from tradewind.model.report import SweepReport
 from tradewind.remote import shell
+
+
+@step("name-hosts")
+def name_hosts(endpoints: Sequence[str]) -> list[str]:
+    """Name the endpoints that are meant; none means all that are stored."""
+    return list(endpoints) or block_names(LibvirtEndpoint)
+
+
+@contextmanager
+def each_host_for_itself() -> Iterator[Callable[[str], AbstractContextManager[None]]]:
+    """Lend attempts at hosts: one that cannot be swept keeps no other from it.
+
+    At the end, the first host's error is raised; it names the other hosts that failed.
+    """
+    failed: dict[str, TradewindError] = {}
+
+    @contextmanager
+    def attempt(endpoint: str) -> Iterator[None]:
+        try:
+            yield
+        except TradewindError as error:
+            get_run_logger().error("%s was not swept: %s", endpoint, error)
+            failed[endpoint] = error
+
+    yield attempt
+    for error in failed.values():
+        error.add_note(f"not swept: {', '.join(failed)}")
+        raise error
 
 
 @step("look-at-{endpoint}")
@@ -33,7 +67,12 @@ def judge(endpoint: str, found: Sequence[Leftover], ledger_place: str) -> SweepR
         dead=tuple(item for item in found if lives[item.run] is Life.DEAD),
         alive=tuple(item for item in found if lives[item.run] is Life.ALIVE),
         # The disks of a deployed machine whose domain is undefined at the moment, for example.
-        finished=tuple(item for item in found if lives[item.run] is Life.FINISHED),
+        # A checkpoint of a run that ended well is what the next one counts from: no leftover.
+        finished=tuple(
+            item
+            for item in found
+            if lives[item.run] is Life.FINISHED and item.kind is not LeftoverKind.CHECKPOINT
+        ),
         unknown=tuple(item for item in found if lives[item.run] in (None, Life.UNKNOWN)),
     )
 

@@ -3,29 +3,73 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
+from blocks.guest_secrets import GuestSecrets
+from blocks.loading import load_block
+from tasks.scripts import Scripts, leave_for_first_boot, run_after_mount, run_before_mount
 from tasks.step import step
+from tradewind.lending import given_back
 from tradewind.model.guest import GuestOS, MorphOptions, MountedGuest, StepReport
+from tradewind.model.guest_keys import GuestKeys
+from tradewind.model.landing import Landing
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.options import ProviderOptions
+from tradewind.model.osinfo import osinfo_id
 from tradewind.model.report import Morphed
 from tradewind.model.storage import ReplicaVolume
 from tradewind.model.worker import Worker
-from tradewind.morphing import mount, plan
-from tradewind.morphing.inspect import inspect
+from tradewind.morphing import mount, plan, stacks
+from tradewind.morphing.inspect import described, inspect
 from tradewind.morphing.tree import RemoteGuestTree
 from tradewind.ports import MorphStep
 from tradewind.remote import shell
 from tradewind.streaming.launch import wait_for_devices
 
 
-@step("inspect-guest-{machine.name}")
-def _inspect(worker: Worker, machine: VirtualMachine, volumes: Sequence[ReplicaVolume]) -> GuestOS:
-    """Find the operating system on the attached disks."""
+@step("load-guest-secrets")
+def load_guest_keys(landing: Landing) -> GuestKeys:
+    """Load the block that opens the guest's encrypted disks, if one is named."""
+    name = landing.guest_secrets
+    return load_block(GuestSecrets, name).guest_keys(name) if name else GuestKeys()
+
+
+@step("inspect-guest-{vm.name}")
+def _inspect(
+    worker: Worker,
+    vm: VirtualMachine,
+    volumes: Sequence[ReplicaVolume],
+    landing: Landing,
+    keys: GuestKeys,
+) -> GuestOS:
+    """Find the operating system on the attached disks, and open what it lies in."""
     with shell.connect_to_worker(worker) as remote:
         wait_for_devices(remote, volumes)
-        serials = [volume.serial for volume in volumes]
-        return inspect(remote, serials, [nic.mac for nic in machine.nics])
+        return inspect(remote, _serials(volumes), described(vm, landing.root_device, keys))
+
+
+@step("close-guest")
+def _close(worker: Worker, volumes: Sequence[ReplicaVolume]) -> None:
+    """Close the volume groups, containers and arrays on the attached disks."""
+    with shell.connect_to_worker(worker) as remote:
+        stacks.close(remote, _serials(volumes))
+
+
+def _serials(volumes: Sequence[ReplicaVolume]) -> list[str]:
+    return [volume.serial for volume in volumes]
+
+
+@contextmanager
+def _inspected(
+    worker: Worker,
+    vm: VirtualMachine,
+    volumes: Sequence[ReplicaVolume],
+    landing: Landing,
+    keys: GuestKeys,
+) -> Iterator[GuestOS]:
+    """Lend the guest's open disks: what stays open could not be detached."""
+    with given_back(lambda: _close(worker, volumes)):
+        yield _inspect(worker, vm, volumes, landing, keys)
 
 
 @step("mount-guest")
@@ -44,9 +88,9 @@ def _unmount(worker: Worker) -> None:
 
 @contextmanager
 def mounted(worker: Worker, os: GuestOS) -> Iterator[MountedGuest]:
-    """Lend the guest's root. After a failure the worker ends, and its clone with it."""
-    yield _mount(worker, os)
-    _unmount(worker)
+    """Lend the guest's root."""
+    with given_back(lambda: _unmount(worker)):
+        yield _mount(worker, os)
 
 
 @step("morph-{name}", retries=0)
@@ -63,23 +107,44 @@ def _morph(
         return plan.perform(morph, RemoteGuestTree(remote, guest.root), os, options)
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is wanted of a guest, and what it takes: options, keys and the operator's scripts."""
+
+    options: ProviderOptions
+    landing: Landing
+    keys: GuestKeys
+    scripts: Scripts
+
+
 def morph_guest(
     worker: Worker,
     machine: VirtualMachine,
     volumes: Sequence[ReplicaVolume],
-    options: ProviderOptions,
+    wanted: Wanted,
 ) -> Morphed:
     """Find the guest and make every change that it needs, in order; the UI shows each."""
-    os = _inspect(worker, machine, volumes)
+    options, landing = wanted.options, wanted.landing
     chosen = MorphOptions(
-        set_dhcp=options.set_dhcp, retain_user_credentials=options.retain_user_credentials
+        set_dhcp=options.set_dhcp,
+        retain_user_credentials=options.retain_user_credentials,
+        use_config_drive=options.use_config_drive,
+        packages_folder=landing.packages_folder,
+        allow_unknown_os=landing.allow_unknown_os,
     )
-    steps = plan.steps_for(os, chosen)
-    with mounted(worker, os) as guest:
-        done = [_morph(worker, guest, os, chosen, morph, plan.name(morph)) for morph in steps]
+    with _inspected(worker, machine, volumes, landing, wanted.keys) as os:
+        steps = plan.steps_for(os, chosen)
+        own = run_before_mount(worker, os, wanted.scripts, volumes)
+        with mounted(worker, os) as guest:
+            done = [_morph(worker, guest, os, chosen, morph, plan.name(morph)) for morph in steps]
+            own += run_after_mount(worker, os, wanted.scripts, guest)
+            first = leave_for_first_boot(worker, os, wanted.scripts, guest)
     return Morphed(
         guest=os.pretty_name,
         steps=tuple(done),
-        notes=os.notes,
+        scripts=tuple(own),
+        first_boot=first,
+        notes=(*plan.warnings(os), *os.notes),
+        os_id=osinfo_id(os.id, os.version),
         worker_seconds_to_ssh=worker.seconds_to_ssh,
     )

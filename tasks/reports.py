@@ -5,10 +5,16 @@ from collections.abc import Sequence
 
 from prefect.artifacts import create_markdown_artifact
 
+from tasks.deploy_reports import deploy_markdown
+from tasks.markdown import bullets, code, literal
 from tasks.progress import artifact_key
+from tasks.removal_reports import removal_markdown
 from tasks.step import step
 from tradewind.model.ledger import RunKind
+from tradewind.model.leftover import Leftover
+from tradewind.model.removal import RemovalReport
 from tradewind.model.report import DeployReport, SweepReport, TransferReport
+from tradewind.model.storage import Tracking
 from tradewind.units import human_duration, human_rate, human_size
 
 
@@ -18,18 +24,7 @@ def publish_transfer(report: TransferReport) -> TransferReport:
     create_markdown_artifact(
         transfer_markdown(report),
         key=artifact_key("transfer", report.machine),
-        description=f"Transfer of {report.machine} to {report.destination}",
-    )
-    return report
-
-
-@step("report-{report.machine}")
-def publish_deployment(report: DeployReport) -> DeployReport:
-    """Put the report where Prefect's UI shows it."""
-    create_markdown_artifact(
-        deploy_markdown(report),
-        key=artifact_key("deploy", report.machine),
-        description=f"Deployment of {report.machine} on {report.destination}",
+        description=f"Transfer of {literal(report.machine)} to {literal(report.destination)}",
     )
     return report
 
@@ -40,7 +35,7 @@ def publish_sweep(report: SweepReport, *, dry_run: bool) -> SweepReport:
     create_markdown_artifact(
         sweep_markdown([report], dry_run=dry_run),
         key=artifact_key("sweep", report.endpoint),
-        description=f"Sweep of {report.endpoint}",
+        description=f"Sweep of {literal(report.endpoint)}",
     )
     return report
 
@@ -50,16 +45,18 @@ def sweep_markdown(reports: Sequence[SweepReport], *, dry_run: bool = False) -> 
     removed = "Would be removed: nobody's any more" if dry_run else "Removed: nobody's any more"
     parts = []
     for report in reports:
-        parts.append(f"# {report.endpoint}\n")
+        parts.append(f"# {literal(report.endpoint)}\n")
         if not (report.dead or report.alive or report.finished or report.unknown):
             parts.append("Clean: nothing temporary is there.\n")
-        parts.append(_list(removed, tuple(map(str, report.dead))))
-        parts.append(_list("Left alone: its run is alive", tuple(map(str, report.alive))))
-        parts.append(_list("Left alone: its run ended well", tuple(map(str, report.finished))))
-        parts.append(
-            _list("Left alone: this ledger does not know its run", tuple(map(str, report.unknown)))
-        )
+        parts.append(_listed(removed, report.dead))
+        parts.append(_listed("Left alone: its run is alive", report.alive))
+        parts.append(_listed("Left alone: its run ended well", report.finished))
+        parts.append(_listed("Left alone: this ledger does not know its run", report.unknown))
     return "\n".join(part for part in parts if part)
+
+
+def _listed(title: str, found: Sequence[Leftover]) -> str:
+    return bullets(title, [literal(str(each)) for each in found])
 
 
 def markdown_of(kind: RunKind, report: str) -> str:
@@ -67,8 +64,10 @@ def markdown_of(kind: RunKind, report: str) -> str:
     match kind:
         case RunKind.EXECUTION:
             return transfer_markdown(TransferReport.model_validate_json(report))
-        case RunKind.DEPLOYMENT:
+        case RunKind.DEPLOYMENT | RunKind.REHEARSAL:
             return deploy_markdown(DeployReport.model_validate_json(report))
+        case RunKind.REMOVAL:
+            return removal_markdown(RemovalReport.model_validate_json(report))
 
 
 def transfer_headline(report: TransferReport) -> str:
@@ -83,68 +82,59 @@ def transfer_headline(report: TransferReport) -> str:
 
 def transfer_markdown(report: TransferReport) -> str:
     """Write the transfer report."""
+    looked_at = {each.disk_id: each for each in report.tracking}
     rows = "\n".join(
-        f"| {disk.disk_id} | {human_size(disk.capacity)} | {human_size(disk.read)}"
-        f" | {human_size(disk.sent)} | {human_size(disk.zeroed)} | {human_size(disk.same)}"
+        f"| {literal(disk.disk_id)} | {_looked_at(looked_at.get(disk.disk_id))}"
+        f" | {human_size(disk.capacity)} | {human_size(disk.read)}"
+        f" | {human_size(disk.sent)} | {human_size(disk.on_wire)} | {human_size(disk.zeroed)}"
+        f" | {human_size(disk.same)}"
         f" | {human_size(disk.verified)} | {human_rate(disk.read, disk.seconds)} |"
         for disk in report.disks
     )
-    return f"""# {report.machine} → {report.destination}
+    return f"""# {literal(report.machine)} → {literal(report.destination)}
 
 {transfer_headline(report)}
 
-| disk | size | read | sent | zeroed | already equal | verified | rate |
-|---|---|---|---|---|---|---|---|
+| disk | looked at | size | read | sent | on the wire | zeroed | already equal | verified | rate |
+|---|---|---|---|---|---|---|---|---|---|
 {rows}
 
-- Point in time: {report.consistency}.
-- Verified: every range that was written was read back from the destination's volume after the \
-flush, and its BLAKE2b digest compared with what was read from the source.
+- Point in time: {_moment(report)}{literal(report.consistency)}.
+{_reasons(report)}- Verified: every range that was written was read back from the destination \
+after the flush, and its digest compared with what was read from the source.
 - Volumes: {_volumes(report)}.
 - Took {human_duration(report.seconds)}: worker reachable after \
 {human_duration(report.worker_seconds_to_ssh)}, stream {human_duration(report.stream_seconds)}.
+- Behind its source when it ended: at most {human_duration(report.seconds)}.
 - Peak memory of this process: {human_size(report.peak_memory)}.
-- Transfer `{report.transfer}`, run `{report.run}`.
-{_list("Notes", report.notes)}"""
+- Transfer {code(report.transfer)}, run {code(report.run)}.
+{bullets("Notes", [literal(note) for note in report.notes])}"""
 
 
-def deploy_markdown(report: DeployReport) -> str:
-    """Write the deployment report."""
-    steps = "\n".join(
-        f"| {step.step} | {'yes' if step.outcome.changed else 'no'} | {step.outcome.summary}"
-        f"{f' → {step.outcome.remedy}' if step.outcome.remedy else ''}"
-        f" | {step.purpose} | {human_duration(step.seconds)} |"
-        for step in report.steps
+def _moment(report: TransferReport) -> str:
+    return f"{report.moment:%Y-%m-%d %H:%M:%S} UTC, " if report.moment else ""
+
+
+def _looked_at(tracking: Tracking | None) -> str:
+    return "changes" if tracking is not None and tracking.since else "all"
+
+
+def _reasons(report: TransferReport) -> str:
+    """Say why disks were looked at in full, each reason once."""
+    reasons = dict.fromkeys(each.reason for each in report.tracking if each.reason)
+    return "".join(
+        f"- All of {_disks_with(reason, report)} was looked at: {literal(reason)}.\n"
+        for reason in reasons
     )
-    word = "runs" if report.started else "is defined"
-    return f"""# {report.machine} {word} on {report.destination} as {report.domain}
-
-{_proof(report)}
-
-## What was changed in the guest ({report.guest})
-
-| step | changed | what | why | took |
-|---|---|---|---|---|
-{steps or "| – | no | the guest was left as it is | | |"}
-
-- Disks: {"cloned; the replica is untouched" if report.cloned else "the replica itself was used"}.
-- Took {human_duration(report.seconds)}.
-- Deployment `{report.deployment}`.
-{_list("What falls short of the source or of the options asked for", report.shortfalls)}"""
 
 
-def _proof(report: DeployReport) -> str:
-    if report.proof is None:
-        return "Its boot was not watched."
-    evidence = "\n".join(f"- {line}" for line in report.proof.lines)
-    return (
-        f"It booted in {human_duration(report.proof.seconds)}, proven by its"
-        f" {report.proof.evidence}:\n\n{evidence}"
-    )
+def _disks_with(reason: str, report: TransferReport) -> str:
+    return ", ".join(literal(each.disk_id) for each in report.tracking if each.reason == reason)
 
 
 def _volumes(report: TransferReport) -> str:
     counts = {
+        "renamed": len(report.plan.rename),
         "created": len(report.plan.create),
         "grown": len(report.plan.grow),
         "kept": len(report.plan.keep),
@@ -155,7 +145,3 @@ def _volumes(report: TransferReport) -> str:
 
 def _capacity(report: TransferReport) -> int:
     return sum(disk.capacity for disk in report.disks)
-
-
-def _list(title: str, lines: tuple[str, ...]) -> str:
-    return f"\n## {title}\n\n" + "\n".join(f"- {line}" for line in lines) + "\n" if lines else ""

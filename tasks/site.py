@@ -10,10 +10,13 @@ from blocks.provider_options import ProviderOptionsBlock
 from tasks.step import step
 from tradewind.host import facts, validate
 from tradewind.host.connection import connect
+from tradewind.model.deploy_request import ReplicaName
+from tradewind.model.groups import GroupRequest
 from tradewind.model.host import HostAccess, HostFacts
 from tradewind.model.options import ProviderOptions
 from tradewind.model.record import Record
-from tradewind.model.requests import DeployRequest, SourceKind, TransferRequest
+from tradewind.model.removal import RemovalRequest
+from tradewind.model.requests import SourceKind, TransferRequest
 from tradewind.model.worker import WorkerSpec
 from tradewind.ports import DataSource
 from tradewind.sources.disk_image import DiskImageSource
@@ -41,7 +44,7 @@ class Ground(Record):
 
 
 @step("load-site-{request.machine}")
-def load_site(request: TransferRequest | DeployRequest) -> Site:
+def load_site(request: TransferRequest | ReplicaName) -> Site:
     """Load the blocks that a request names, and apply its overrides."""
     options = load_block(ProviderOptionsBlock, request.options).options()
     merged = options.with_overrides(request.overrides)
@@ -56,14 +59,21 @@ def load_options(name: str) -> ProviderOptions:
 
 
 @step("load-source-{request.source}")
-def load_source(request: TransferRequest, options: ProviderOptions) -> DataSource:
-    """Load the block that describes where the machine is."""
-    match request.source_kind:
+def load_source(
+    request: TransferRequest | GroupRequest | RemovalRequest, options: ProviderOptions
+) -> DataSource:
+    """Load the block that describes where the machines are."""
+    return open_source(request.source_kind, request.source, options)
+
+
+def open_source(kind: SourceKind, name: str, options: ProviderOptions) -> DataSource:
+    """Open the source that a block describes."""
+    match kind:
         case SourceKind.LIBVIRT:
-            endpoint = load_block(LibvirtEndpoint, request.source)
+            endpoint = load_block(LibvirtEndpoint, name)
             return LibvirtSource(endpoint.access(options.ssh_key_path))
         case SourceKind.IMAGES:
-            return DiskImageSource(load_block(DiskImageFolder, request.source).path)
+            return DiskImageSource(load_block(DiskImageFolder, name).path)
 
 
 @step("survey-{site.destination.host}")

@@ -4,8 +4,14 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
+from prefect.logging import get_run_logger
+
 from tasks.step import step
+from tradewind.errors import TradewindError
 from tradewind.model.machine import VirtualMachine
+from tradewind.model.requests import TransferRequest
+from tradewind.model.run import Run
+from tradewind.model.storage import Checkpoint
 from tradewind.ports import DataSource, Snapshot
 
 
@@ -16,13 +22,46 @@ def inspect_machine(source: DataSource, machine: str) -> VirtualMachine:
 
 
 @step("freeze-{machine.name}")
-def _freeze(lent: ExitStack, source: DataSource, machine: VirtualMachine, run_id: str) -> Snapshot:
+def _freeze(
+    lent: ExitStack,
+    source: DataSource,
+    machine: VirtualMachine,
+    run: Run,
+    since: Checkpoint | None,
+    *,
+    track: bool,
+) -> Snapshot:
     """Take one point in time of all the machine's disks."""
-    return lent.enter_context(source.snapshot(machine, run_id))
+    return lent.enter_context(source.snapshot(machine, run, since, track=track))
 
 
 @contextmanager
-def snapshot(source: DataSource, machine: VirtualMachine, run_id: str) -> Iterator[Snapshot]:
-    """Lend one point in time of the machine; the source is as before when it is given back."""
+def snapshot(
+    source: DataSource,
+    request: TransferRequest,
+    machine: VirtualMachine,
+    run: Run,
+    since: Checkpoint | None,
+) -> Iterator[Snapshot]:
+    """Lend one point in time of the machine; the source is as before when it is given back.
+
+    But for the new checkpoint, if all goes well: the next execution counts from it.
+    """
     with ExitStack() as lent:
-        yield _freeze(lent, source, machine, run_id)
+        yield _freeze(lent, source, machine, run, since, track=request.track_changes)
+
+
+@step("retire-checkpoints-of-{machine.name}")
+def _retire(source: DataSource, machine: VirtualMachine, run: Run, keep: Checkpoint | None) -> None:
+    """Remove the checkpoints that nothing is counted from any more."""
+    source.retire_checkpoints(machine, run.transfer, keep)
+
+
+def retire_checkpoints(
+    source: DataSource, machine: VirtualMachine, run: Run, keep: Checkpoint | None
+) -> None:
+    """Remove old checkpoints; where that fails the replica is right, and the next run does it."""
+    try:
+        _retire(source, machine, run, keep)
+    except TradewindError as error:
+        get_run_logger().warning("old checkpoints of %s stay for now: %s", machine.name, error)

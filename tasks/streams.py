@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from prefect.runtime import task_run
 
+from tasks.bandwidth import BandwidthLimits, bandwidth
 from tasks.progress import ProgressArtifacts
+from tasks.site import Site
 from tasks.step import step
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.report import Streamed
@@ -21,18 +23,19 @@ from tradewind.streaming.launch import start_writer as launch
 
 
 @step("start-writer-{worker.domain}")
-def start_writer(worker: Worker, volumes: Sequence[ReplicaVolume]) -> WriterAccess:
-    """Start the writer service in the worker, reachable with this run's certificate only."""
+def start_writer(site: Site, worker: Worker, volumes: Sequence[ReplicaVolume]) -> WriterAccess:
+    """Start the writer service in the worker, reachable for this run only."""
     with shell.connect_to_worker(worker) as remote:
-        return launch(remote, worker, volumes)
+        return launch(remote, worker, volumes, site.options.data_transfer_mechanism)
 
 
-@step("stream-{machine.name}")
+@step("stream-{machine.name}", retries=1)
 def stream_disks(
     frozen: Snapshot,
     machine: VirtualMachine,
     volumes: Sequence[ReplicaVolume],
     access: WriterAccess,
+    limits: BandwidthLimits,
 ) -> Streamed:
     """Move what differs, all disks in parallel; flush it, and prove it on the destination.
 
@@ -42,12 +45,19 @@ def stream_disks(
     # What an earlier attempt wrote is compared and not sent again.
     again = (task_run.run_count or 1) > 1
     targets = [
-        volume.model_copy(update={"blank": volume.blank and not again}) for volume in volumes
+        volume.model_copy(
+            update={"blank": volume.blank and not again, "exact": volume.exact and not again}
+        )
+        for volume in volumes
     ]
-    jobs = jobs_for(frozen, machine, targets, access)
-    disks = copy_disks(jobs, threading.Event(), ProgressArtifacts(machine.name))
+    with bandwidth(limits) as limited:
+        jobs = jobs_for(frozen, machine, targets, access, limited)
+        disks = copy_disks(jobs, threading.Event(), ProgressArtifacts(machine.name))
     return Streamed(
         consistency=frozen.consistency,
+        moment=frozen.moment,
+        checkpoint=frozen.checkpoint,
+        tracking=tuple(frozen.tracking(disk) for disk in machine.disks),
         disks=tuple(disks),
         seconds=time.monotonic() - begun,
     )

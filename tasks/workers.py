@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 from tasks.site import Ground
 from tasks.step import step
-from tradewind.host import domains
+from tradewind.errors import CapacityError, WriterError
+from tradewind.host import domains, storage
 from tradewind.host.connection import connect
 from tradewind.host.console import listening
 from tradewind.lending import given_back
@@ -14,6 +15,7 @@ from tradewind.model.host import HostAccess
 from tradewind.model.label import Label
 from tradewind.model.storage import ReplicaVolume
 from tradewind.model.worker import Worker
+from tradewind.remote.road import road_to_workers
 from tradewind.worker import lifecycle
 
 
@@ -25,7 +27,7 @@ def _boot(host: HostAccess, ground: Ground, label: Label) -> Worker:
         prepared = lifecycle.start(connection, ground.worker, ground.facts, label)
         with listening(host, prepared.names.domain) as console:
             return lifecycle.wait_until_reachable(
-                connection, ground.worker, prepared, label, console
+                connection, ground.worker, prepared, label, console, road_to_workers(host)
             )
 
 
@@ -57,6 +59,13 @@ def _detach(host: HostAccess, worker: Worker, replica: ReplicaVolume) -> None:
         domains.detach_disk(connection, worker.domain, replica.serial)
 
 
+@step("look-for-full-pools")
+def _find_full_pools(host: HostAccess, volumes: Sequence[ReplicaVolume]) -> tuple[str, ...]:
+    """Name the pools of these volumes that have no room left: a guest hears only of an error."""
+    with connect(host) as connection:
+        return storage.full_pools(connection, {volume.volume.pool for volume in volumes})
+
+
 @contextmanager
 def attached(host: HostAccess, worker: Worker, volumes: Sequence[ReplicaVolume]) -> Iterator[None]:
     """Lend volumes to a worker.
@@ -66,6 +75,14 @@ def attached(host: HostAccess, worker: Worker, volumes: Sequence[ReplicaVolume])
     """
     for volume in volumes:
         _attach(host, worker, volume)
-    yield
+    try:
+        yield
+    except WriterError as error:
+        if full := _find_full_pools(host, volumes):
+            raise CapacityError(
+                f"storage pool {' and '.join(full)} is full: {error.message}",
+                "make room there, and run the transfer again: what arrived is not sent again",
+            ) from error
+        raise
     for volume in volumes:
         _detach(host, worker, volume)

@@ -48,8 +48,10 @@ def test_options_as_the_form_stores_them() -> None:
         _store(document.id, {**document.data, **form})
         loaded = load_block(ProviderOptionsBlock, "typed").options()
         assert loaded.migr_image_map == {"linux": "deb.qcow2"}
-        _store(document.id, {**document.data, "use_config_drive": True})
-    with pytest.raises(OptionError, match="option use_config_drive"):
+        _store(
+            document.id, {**document.data, "windows_virtio_iso_url": "https://example.com/a.iso"}
+        )
+    with pytest.raises(OptionError, match="option windows_virtio_iso_url"):
         load_block(ProviderOptionsBlock, "typed")
 
 

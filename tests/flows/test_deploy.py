@@ -12,11 +12,21 @@ from prefect.exceptions import TerminationSignal
 from flows.deploy import deploy
 from flows.transfer import transfer
 from tests.fakes.flow_stage import NIC, Stage
-from tradewind.errors import BadInputError, LateError, MorphingError, NotFoundError, OptionError
-from tradewind.host import domains
+from tradewind.errors import (
+    BadInputError,
+    BootFailedError,
+    CapacityError,
+    HypervisorError,
+    MorphingError,
+    NotFoundError,
+    OptionError,
+)
+from tradewind.host import domains, leftovers, overlays
 from tradewind.model.label import LabelState, Purpose
 from tradewind.model.ledger import Life
+from tradewind.model.proof import SystemdState
 from tradewind.morphing import plan
+from tradewind.units import GiB
 
 IN_ORDER = [
     "begin deployment",
@@ -35,6 +45,7 @@ IN_ORDER = [
     "mount",
     "morph …",
     "unmount",
+    "close guest",
     # 4. detach, delete the worker
     "detach",
     "detach",
@@ -101,7 +112,45 @@ def test_deployment_can_be_repeated(stage: Stage, replica: set[str]) -> None:
 
 
 def unproven() -> None:
-    raise LateError("machine web01 proves that it booted: not within 600 s")
+    raise BootFailedError("machine web01 proves that it booted: not within 600 s")
+
+
+def test_boot_is_proven_with_evidence(stage: Stage, replica: set[str]) -> None:
+    stage.systemd = SystemdState(state="degraded", failed=("exim4.service",))
+    proof = deploy(stage.deploy(skip_os_morphing=True)).proof
+    assert proof is not None
+    assert proof.systemd.failed == ("exim4.service",)
+    assert proof.kept.console == "GRUB loading.\nweb01 login:"
+    (folder,) = stage.evidence.iterdir()
+    assert proof.kept.folder == str(folder)
+
+
+@pytest.mark.parametrize(("choice", "runs"), [("keep", True), ("stop", False)])
+def test_machine_that_does_not_boot_is_left_when_asked(
+    stage: Stage, replica: set[str], choice: str, runs: bool
+) -> None:
+    stage.instead_of_proof = unproven
+    with pytest.raises(BootFailedError, match="virsh undefine web01"):
+        deploy(stage.deploy(on_boot_failure=choice))
+    domain = domains.require_domain(stage.host, "web01")
+    assert bool(domain.isActive()) is runs
+    label = domains.read_label(domain)
+    assert label is not None
+    assert label.state is LabelState.FINISHED
+    assert len(stage.volumes() - replica) == 2  # its clones, and no overlay of a worker
+    assert stage.diary[-1] == "finish failed"
+    assert is_synced(stage)
+    sweep_keeps_it = leftovers.find(stage.host)
+    assert sweep_keeps_it == ()
+
+
+def test_machine_that_is_left_on_the_replica_owns_it(stage: Stage, replica: set[str]) -> None:
+    stage.instead_of_proof = unproven
+    with pytest.raises(BootFailedError):
+        deploy(stage.deploy(on_boot_failure="stop", clone_disks=False, skip_os_morphing=True))
+    with stage.ledger() as ledger:
+        known = ledger.find_transfer(stage.endpoint, stage.endpoint, "web01")
+        assert ledger.volumes(known.id) == []
 
 
 def be_stopped() -> None:
@@ -119,7 +168,7 @@ def assert_undone(stage: Stage, replica: set[str]) -> None:
 
 def test_unproven_boot_undoes_the_deployment(stage: Stage, replica: set[str]) -> None:
     stage.instead_of_proof = unproven
-    with pytest.raises(LateError, match="proves that it booted"):
+    with pytest.raises(BootFailedError, match="proves that it booted"):
         deploy(stage.deploy())
     assert_undone(stage, replica)
     stage.instead_of_proof = lambda: None
@@ -158,8 +207,8 @@ def test_replica_itself_becomes_the_machine(stage: Stage, replica: set[str]) -> 
     report = deploy(stage.deploy(clone_disks=False, skip_os_morphing=True))
     assert not report.cloned
     assert stage.volumes() == replica
-    assert not any(line.startswith("clone") for line in stage.diary)
-    assert stage.diary[:2] == ["begin deployment", "replica changes"]
+    assert not any(line.startswith(("clone", "overlay")) for line in stage.diary)
+    assert stage.diary[:3] == ["begin deployment", "replica changes", "define"]
     assert stage.diary[-2:] == ["give replica away", "finish completed"]
     assert not is_synced(stage)
     with stage.ledger() as ledger:
@@ -168,9 +217,87 @@ def test_replica_itself_becomes_the_machine(stage: Stage, replica: set[str]) -> 
         assert ledger.life_of(report.deployment) is Life.FINISHED
 
 
+def replica_contents(stage: Stage) -> dict[str, bytes]:
+    return {
+        path: bytes(content)
+        for path, content in stage.host.host.contents.items()
+        if path.startswith("/pools/fast/web01-")
+    }
+
+
+def write_to_the_disks(stage: Stage) -> None:
+    """Write, as a worker does, to whatever is attached to it."""
+    for path in stage.attached_paths():
+        stage.host.host.contents[path][:] = b"adapted " + path.encode()
+
+
+def test_without_a_clone_the_guest_is_changed_on_overlays(stage: Stage, replica: set[str]) -> None:
+    stage.instead_of_morph = lambda: write_to_the_disks(stage)
+    deploy(stage.deploy(clone_disks=False))
+    in_order = [line for line in stage.diary if line.split()[0] in WITH_OVERLAYS]
+    assert in_order == [
+        "overlay sda",
+        "overlay sdb",
+        "unmount",
+        "replica changes",  # before the first byte of it does
+        "commit sda",
+        "commit sdb",
+        "detach",
+        "detach",
+        "define",
+        "give replica away",
+    ]
+    assert stage.volumes() == replica
+    changed = replica_contents(stage)
+    assert len(changed) == 2
+    assert all(content.startswith(b"adapted ") for content in changed.values())
+    assert all(b"overlay" in content for content in changed.values())
+
+
+WITH_OVERLAYS = {"overlay", "unmount", "replica", "commit", "detach", "define", "give"}
+
+
+def test_failed_step_leaves_the_replica_as_it_was(stage: Stage, replica: set[str]) -> None:
+    before = replica_contents(stage)
+
+    def change_and_fail() -> None:
+        write_to_the_disks(stage)
+        raise MorphingError("the initramfs could not be rebuilt")
+
+    stage.instead_of_morph = change_and_fail
+    with pytest.raises(MorphingError, match="initramfs"):
+        deploy(stage.deploy(clone_disks=False))
+    assert replica_contents(stage) == before
+    assert "replica changes" not in stage.diary
+    assert_undone(stage, replica)
+    deploy(stage.deploy(skip_os_morphing=True))
+
+
+def test_merge_that_fails_leaves_a_replica_that_nobody_trusts(
+    stage: Stage, replica: set[str]
+) -> None:
+    stage.host.host.merge_fails = True
+    with pytest.raises(HypervisorError, match="gave up merging"):
+        deploy(stage.deploy(clone_disks=False))
+    assert stage.volumes() == replica
+    assert not is_synced(stage)
+    with pytest.raises(NotFoundError, match="never completed"):
+        deploy(stage.deploy())
+
+
+def test_no_room_for_overlays_is_found_first(
+    stage: Stage, replica: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(overlays, "ROOM", 200 * GiB)
+    with pytest.raises(CapacityError, match="adapting the guest without a clone needs 200"):
+        deploy(stage.deploy(clone_disks=False))
+    assert stage.diary == []
+    deploy(stage.deploy(clone_disks=False, skip_os_morphing=True))
+
+
 def test_replica_that_was_booted_wants_a_transfer_first(stage: Stage, replica: set[str]) -> None:
     stage.instead_of_proof = unproven
-    with pytest.raises(LateError):
+    with pytest.raises(BootFailedError):
         deploy(stage.deploy(clone_disks=False, skip_os_morphing=True))
     assert stage.domains() == set()
     assert stage.volumes() == replica

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sweep removes what dead runs left, and nothing else."""
 
+import importlib
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
+from blocks.endpoint import LibvirtEndpoint
+from blocks.loading import block_names
 from flows.sweep import sweep
 from tests.fakes.flow_stage import Stage
 from tests.fakes.libvirt_fakes import FakeConnection
 from tests.fakes.stage_blocks import Blocks, store_blocks
 from tradewind.domainxml.backup import BackupDisk
-from tradewind.errors import NotFoundError
+from tradewind.errors import ConnectionFailedError, NotFoundError
 from tradewind.host import backup, domains, storage
 from tradewind.ledger import owners
 from tradewind.model.label import Purpose
@@ -101,7 +105,7 @@ def leave(host: FakeConnection, run: Run) -> None:
     domains.start(host, f"source-{run.id}")
     disks = [BackupDisk(target="vda", scratch="/s")]
     source = domains.require_domain(host, f"source-{run.id}")
-    backup.begin(source, f"/var/tmp/tradewind-{run.id}/nbd", disks)
+    backup.begin(source, backup.Job(f"/var/tmp/tradewind-{run.id}/nbd", disks))
 
 
 def left(stage: Stage, run: Run) -> tuple[bool, bool, bool, bool]:
@@ -151,6 +155,29 @@ def test_dry_run_removes_nothing(stage: Stage, runs: Runs) -> None:
         assert left(stage, run) == ALL
     with stage.ledger() as ledger:
         assert runs.killed.id in ledger.abandon_dead()
+
+
+def test_without_names_all_hosts_are_swept_each_for_itself(
+    stage: Stage, runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of two hosts is away."""
+    flow = importlib.import_module("flows.sweep")
+    look = flow.find_leftovers
+
+    def find_leftovers(endpoint: str, host: Any) -> Any:
+        if endpoint != stage.endpoint:
+            raise ConnectionFailedError(f"{endpoint} is away")
+        return look(endpoint, host)
+
+    assert len(block_names(LibvirtEndpoint)) >= 2
+    monkeypatch.setattr(flow, "find_leftovers", find_leftovers)
+    with pytest.raises(ConnectionFailedError, match="is away") as caught:
+        sweep(options=stage.options)
+    (note,) = caught.value.__notes__
+    away = [name for name in block_names(LibvirtEndpoint) if name != stage.endpoint]
+    assert note == f"not swept: {', '.join(away)}"
+    assert left(stage, runs.killed) == NOTHING
+    assert left(stage, runs.alive) == ALL
 
 
 def test_unknown_host_is_named(stage: Stage) -> None:

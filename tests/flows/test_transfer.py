@@ -17,12 +17,13 @@ from tradewind.errors import (
     CapacityError,
     NotFoundError,
     OptionError,
+    StreamError,
     WriterError,
 )
 from tradewind.host import storage
 from tradewind.model.ledger import Life, RunKind
 from tradewind.model.report import TransferReport
-from tradewind.model.storage import ReplicaVolume, StorageMap
+from tradewind.model.storage import ReplicaVolume, StorageMap, Volume
 from tradewind.units import MiB
 
 WORKER_IMAGE = {"worker.qcow2"}
@@ -52,8 +53,7 @@ IN_ORDER = [
     "detach",
     "detach",
     "discard worker transfer",
-    "mark synced",
-    "finish completed",
+    "record replica",
 ]
 
 
@@ -99,7 +99,7 @@ def test_later_execution_keeps_grows_makes_and_removes(stage: Stage) -> None:
     stage.diary.clear()
     report = transfer(stage.transfer())
     changed = [line for line in stage.diary if line.split()[0] in {"grow", "create", "stream"}]
-    assert changed == ["grow sda", "create sdc", "create seed", "stream sda sdc (not blank)"]
+    assert changed == ["grow sda", "create sdc", "create seed", "stream sda sdc (blank, unknown)"]
     assert not report.full
     assert {volume.disk_id for volume in known_volumes(stage)} == {"sda", "sdc"}
     assert not any("sdb" in name for name in stage.volumes())
@@ -123,7 +123,7 @@ def fail() -> None:
 def assert_given_up(stage: Stage) -> None:
     """The worker is gone, the execution is marked, and nothing claims to be in sync."""
     assert stage.diary[-3:] == ["thaw", "discard worker transfer", "finish failed"]
-    assert "mark synced" not in stage.diary
+    assert "record replica" not in stage.diary
     assert stage.domains() == set()
     assert not any(name.startswith("tradewind-") for name in stage.volumes())
     with stage.ledger() as ledger:
@@ -147,7 +147,7 @@ def test_transfer_after_a_failure_finds_its_volumes(stage: Stage) -> None:
     stage.diary.clear()
     transfer(stage.transfer())
     assert "create sda" not in stage.diary
-    assert "stream sda sdb (not blank)" in stage.diary  # half-written: zeroes must be sent
+    assert "stream sda sdb (unknown)" in stage.diary  # half-written: zeroes must be sent
 
 
 @pytest.fixture
@@ -165,12 +165,12 @@ def test_sigterm_in_the_stream_ends_the_worker(stage: Stage, survived: list[int]
     def be_stopped() -> None:
         asked.append(time.monotonic())
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(20)
+        time.sleep(120)
 
     stage.instead_of_stream = be_stopped
     with pytest.raises(TerminationSignal):
         transfer(stage.transfer())
-    assert time.monotonic() - asked[0] < 10
+    assert time.monotonic() - asked[0] < 60
     assert_given_up(stage)
     assert survived == [signal.SIGTERM]
 
@@ -274,4 +274,35 @@ def test_overrides_are_used(stage: Stage) -> None:
     transfer(stage.transfer(overrides={"default_storage_pool": "vg"}))
     assert {volume.volume.pool for volume in known_volumes(stage)} == {"vg"}
     with pytest.raises(OptionError, match="not built yet"):
-        stage.transfer(overrides={"use_config_drive": True})
+        stage.transfer(overrides={"windows_virtio_iso_url": "https://example.com/a.iso"})
+
+
+def test_interrupted_stream_begins_anew_with_another_worker(stage: Stage) -> None:
+    """A worker, a network or a source that was lost does not come back to the same attempt."""
+    broken = iter([1, 2])  # the stream's own retry is used up first
+
+    def break_twice() -> None:
+        if next(broken, None):
+            raise StreamError("the connection broke")
+
+    stage.instead_of_stream = break_twice
+    transfer(stage.transfer())
+    assert stage.diary.count("start worker transfer") == 2
+    assert stage.diary.count("freeze web01") == 2
+    assert "stream sda sdb (unknown)" in stage.diary
+    assert stage.diary[-1] == "record replica"
+
+
+def test_what_earlier_runs_left_is_removed_at_the_start(stage: Stage) -> None:
+    stage.instead_of_stream = fail
+    with pytest.raises(WriterError):
+        transfer(stage.transfer())
+    with stage.ledger() as ledger:
+        known = ledger.find_transfer(stage.endpoint, stage.endpoint, "web01")
+        (failed,) = ledger.ended_badly(known.id)
+    left = Volume(pool="images", name=f"tradewind-{failed}-x.qcow2", capacity=MiB, format="qcow2")
+    storage.create_volume(stage.host, left)
+    stage.instead_of_stream = lambda: None
+    transfer(stage.transfer())
+    assert left.name not in stage.volumes()
+    assert stage.source.cleaned_up_after == {failed}

@@ -73,6 +73,7 @@ def test_every_task_run_has_a_name_to_read(stage: Stage) -> None:
     shortened = [re.sub(r"[0-9a-f]{8,12}", "…", name) for name in stage.task_runs]
     assert shortened == [
         "survey-kvm1.example",
+        "clean-up-before-…",
         f"plan-volumes-{MACHINE}",
         f"create-{MACHINE}-…-sda.qcow2",
         "boot-transfer-worker",
@@ -89,12 +90,14 @@ def test_every_task_run_has_a_name_to_read(stage: Stage) -> None:
         "mount-guest",
         *[f"morph-{name}" for name in MORPHS],
         "unmount-guest",
+        "close-guest",
         f"detach-tradewind-…-{MACHINE}-sda.qcow2",
         "discard-morphing-worker",
         f"design-{MACHINE}",
+        f"furnish-{MACHINE}",
         f"define-{MACHINE}",
         f"prove-boot-{MACHINE}",
-        f"record-deployment-{MACHINE}",
+        f"finish-{MACHINE}",
     ]
 
 

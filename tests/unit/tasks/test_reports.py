@@ -11,23 +11,15 @@ from typing import Any
 import pytest
 
 from tasks.reports import (
-    deploy_markdown,
     markdown_of,
     sweep_markdown,
     transfer_headline,
     transfer_markdown,
 )
-from tradewind.model.guest import Outcome, StepReport
 from tradewind.model.ledger import RunKind
 from tradewind.model.leftover import Leftover, LeftoverKind
 from tradewind.model.progress import DiskResult
-from tradewind.model.report import (
-    BootEvidence,
-    BootProof,
-    DeployReport,
-    SweepReport,
-    TransferReport,
-)
+from tradewind.model.report import SweepReport, TransferReport
 from tradewind.model.storage import PlannedVolume, Volume, VolumePlan
 from tradewind.units import GiB, MiB
 
@@ -65,7 +57,7 @@ def transfer(**changes: Any) -> TransferReport:
         "consistency": "guest file systems frozen by the guest agent",
         "plan": VolumePlan(create=(planned("sda", 20 * GiB), planned("sdb", 4 * GiB))),
         "disks": (
-            disk("sda", read=2 * GiB, sent=GiB, verified=2 * GiB),
+            disk("sda", read=2 * GiB, sent=GiB, wire=300 * MiB, verified=2 * GiB),
             disk("sdb", capacity=4 * GiB, read=100 * MiB, sent=100 * MiB, verified=100 * MiB),
         ),
         "worker_seconds_to_ssh": 41.3,
@@ -74,33 +66,6 @@ def transfer(**changes: Any) -> TransferReport:
         "peak_memory": 310 * MiB,
     }
     return TransferReport.model_validate({**plain, **changes})
-
-
-def deployment(**changes: Any) -> DeployReport:
-    outcome = Outcome(changed=True, summary="virtio drivers are in initrd.img-6.1.0-28-amd64")
-    remedy = Outcome(changed=False, summary="no mirror was reachable", remedy="install it by hand")
-    plain: dict[str, Any] = {
-        "deployment": RUN,
-        "machine": "web01",
-        "domain": "web01-new",
-        "destination": "kvm1",
-        "cloned": True,
-        "guest": "Debian GNU/Linux 12 (bookworm)",
-        "steps": (
-            StepReport(step="initramfs", purpose="Rebuild it.", outcome=outcome, seconds=31.0),
-            StepReport(step="cloud-init", purpose="Install it.", outcome=remedy, seconds=2.5),
-        ),
-        "proof": BootProof(
-            evidence=BootEvidence.AGENT,
-            lines=("agent: Debian GNU/Linux 12, kernel 6.1.0-28", "addresses: 198.18.5.7"),
-            addresses=("198.18.5.7",),
-            seconds=72.0,
-        ),
-        "worker_seconds_to_ssh": 41.3,
-        "seconds": 301.0,
-        "shortfalls": ("CPU feature invtsc is left out: it blocks live migration.",),
-    }
-    return DeployReport.model_validate({**plain, **changes})
 
 
 def test_full_transfer() -> None:
@@ -121,22 +86,6 @@ def test_later_transfer() -> None:
     same_as_golden("transfer-later", transfer_markdown(later))
 
 
-def test_deployment() -> None:
-    same_as_golden("deployment", deploy_markdown(deployment()))
-
-
-def test_deployment_without_morphing_or_proof() -> None:
-    bare = deployment(
-        cloned=False,
-        guest="not looked at",
-        steps=(),
-        proof=None,
-        worker_seconds_to_ssh=None,
-        shortfalls=(),
-    )
-    same_as_golden("deployment-bare", deploy_markdown(bare))
-
-
 @pytest.mark.parametrize(
     ("full", "sent", "zeroed", "headline"),
     [
@@ -152,9 +101,8 @@ def test_headline(full: bool, sent: int, zeroed: int, headline: str) -> None:
 
 
 def test_stored_reports_read_as_they_did() -> None:
-    moved, deployed = transfer(), deployment()
+    moved = transfer()
     assert markdown_of(RunKind.EXECUTION, moved.model_dump_json()) == transfer_markdown(moved)
-    assert markdown_of(RunKind.DEPLOYMENT, deployed.model_dump_json()) == deploy_markdown(deployed)
 
 
 def leftover(kind: LeftoverKind, name: str, place: str = "") -> Leftover:

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Flow runs in processes of their own: the limit is kept, and no end touches another run."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+from prefect.client.schemas.objects import FlowRun
+from prefect.exceptions import TerminationSignal
+from prefect.settings import get_current_settings
+from prefect.states import Cancelling
+
+from tasks.flow_processes import Asked, EndedRun, run_each
+from tests.fakes.flow_of_one import one
+
+
+@flow
+def group(asked: list[tuple[str, str]], folder: str, limit: int) -> list[EndedRun]:
+    wanted = [Asked(name, {"name": name, "end": end, "folder": folder}) for name, end in asked]
+    return run_each(one, wanted, limit)
+
+
+@pytest.fixture
+def survived() -> Iterator[list[int]]:
+    """SIGTERM reaches us and not the default; Prefect sends it again when the flow has ended."""
+    received: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: received.append(number))
+    yield received
+    signal.signal(signal.SIGTERM, before)
+
+
+def find(name: str) -> FlowRun:
+    with get_client(sync_client=True) as client:
+        named = FlowRunFilter(name=FlowRunFilterName(any_=[f"one-{name}"]))
+        return client.read_flow_runs(flow_run_filter=named)[-1]
+
+
+def when(path: Path, act: Callable[[], object]) -> threading.Thread:
+    """Act half a second after a file has appeared."""
+
+    def wait() -> None:
+        deadline = time.monotonic() + 60
+        while not path.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(0.5)
+        act()
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+def test_each_ends_in_its_own_way(tmp_path: Path) -> None:
+    ends = ["badly", "killed", "well", "well"]
+    runs = group([(f"{end}{at}", end) for at, end in enumerate(ends)], str(tmp_path), 2)
+    assert [run.state.value for run in runs] == ["FAILED", "CRASHED", "COMPLETED", "COMPLETED"]
+    assert "CapacityError: pool fast is too small." in runs[0].message
+    assert "was killed by signal 9" in runs[1].message
+    assert find("badly0").parent_task_run_id is not None
+
+
+def test_no_more_at_a_time_than_the_limit(tmp_path: Path) -> None:
+    names = ["a", "b", "c"]
+    group([(name, "well") for name in names], str(tmp_path), 1)
+    moments = [
+        float(Path(tmp_path, f"{name}{part}").read_text())
+        for name in names
+        for part in ("", ".end")
+    ]
+    assert moments == sorted(moments)
+
+
+def test_one_is_cancelled_and_the_other_goes_on(tmp_path: Path) -> None:
+    def cancel() -> None:
+        with get_client(sync_client=True) as client:
+            client.set_flow_run_state(find("unwanted").id, Cancelling())
+
+    watching = when(tmp_path / "unwanted", cancel)
+    runs = group([("unwanted", "never"), ("wanted", "well")], str(tmp_path), 2)
+    watching.join()
+    assert [run.state.value for run in runs] == ["CANCELLED", "COMPLETED"]
+    assert (tmp_path / "unwanted.end").exists()
+
+
+def test_a_cancelled_group_cancels_its_runs_within_seconds(
+    tmp_path: Path, survived: list[int]
+) -> None:
+    asked: list[float] = []
+
+    def stop() -> None:
+        asked.append(time.monotonic())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    watching = when(tmp_path / "second", stop)
+    with pytest.raises(TerminationSignal):
+        group([("first", "never"), ("second", "never"), ("third", "well")], str(tmp_path), 2)
+    watching.join()
+    assert time.monotonic() - asked[0] < 60
+    for name in ("first", "second"):
+        assert (tmp_path / f"{name}.end").exists()
+        state = find(name).state
+        assert state is not None
+        assert state.name == "Cancelled"
+    assert not (tmp_path / "third").exists()
+    assert survived == [signal.SIGTERM]
+
+
+def test_no_argument_of_a_process_says_what_it_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody on the machine can read argv; the parameters come from the server."""
+    seen: list[list[str]] = []
+    real = subprocess.Popen
+
+    def popen(argv: list[str], **options: Any) -> object:
+        seen.append(argv)
+        return real(argv, **options)
+
+    monkeypatch.setattr("tasks.flow_processes.subprocess.Popen", popen)
+    group([("quiet", "well")], str(tmp_path), 1)
+    (argv,) = seen
+    assert UUID(argv[-1]) == find("quiet").id
+    assert str(tmp_path) not in " ".join(argv)
+
+
+def is_alive(run: UUID) -> bool:
+    """Whether a process works on a flow run."""
+    lines = [read_quietly(path) for path in Path("/proc").glob("[0-9]*/cmdline")]
+    return any(str(run) in line for line in lines)
+
+
+def read_quietly(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:  # it has ended meanwhile
+        return ""
+
+
+KILLED = """
+import sys
+from tests.flows.test_flow_processes import group
+group([("orphan", "never")], sys.argv[1], 1)
+"""
+
+
+def test_run_does_not_outlive_a_group_that_is_killed(tmp_path: Path) -> None:
+    """Nobody could cancel it any more; it is told to end, and gives back what it was lent."""
+    settings = get_current_settings().to_environment_variables(exclude_unset=True)
+    argv = [sys.executable, "-c", KILLED, str(tmp_path)]
+    with subprocess.Popen(argv, env={**os.environ, **settings}) as process:
+        when(tmp_path / "orphan", process.kill).join()
+    deadline = time.monotonic() + 30
+    while is_alive(find("orphan").id):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert (tmp_path / "orphan.end").exists()

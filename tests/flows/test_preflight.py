@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The preflight says everything at once, and changes nothing."""
+
+import pytest
+
+from flows.preflight import preflight
+from tests.fakes.flow_stage import Stage
+from tradewind.errors import HypervisorError
+from tradewind.host import domains, reconcile, storage
+from tradewind.model.finding import Severity
+from tradewind.model.preflight import Area, PreflightReport, PreflightRequest
+
+
+@pytest.fixture(autouse=True)
+def worker_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stage's volumes hold nothing: this is how the worker image begins."""
+    monkeypatch.setattr(storage, "download", lambda *_: b"QFI\xfb\0\0\0\3" + bytes(64))
+
+
+def asked(stage: Stage, **changes: object) -> PreflightRequest:
+    landing = changes.pop("landing", {"network_map": {"default": "lan"}})
+    return PreflightRequest.model_validate(
+        {"transfer": stage.transfer(**changes), "landing": landing}
+    )
+
+
+def errors(report: PreflightReport) -> dict[Area, list[str]]:
+    found: dict[Area, list[str]] = {}
+    for area, finding in report.sorted_findings():
+        if finding.severity is Severity.ERROR:
+            found.setdefault(area, []).append(finding.what)
+    return found
+
+
+def test_a_machine_that_can_move_is_ready(stage: Stage) -> None:
+    volumes, names = stage.volumes(), stage.domains()
+    report = preflight(asked(stage))
+    assert report.ready, errors(report)
+    assert [seen.area for seen in report.areas] == list(Area)
+    assert (stage.volumes(), stage.domains()) == (volumes, names)
+    said = [found.what for area, found in report.sorted_findings() if area is Area.REPLICA]
+    assert any(line.startswith("2 volumes of") for line in said)
+
+
+def test_everything_that_is_wrong_is_said_at_once(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> tuple[str, ...]:
+        raise HypervisorError("pool fast does not answer", "wake it")
+
+    monkeypatch.setattr(reconcile, "require_room", full)
+    overrides = {"migr_worker_network": "nowhere", "migr_image_map": {"linux": "absent.qcow2"}}
+    report = preflight(asked(stage, overrides=overrides, landing={}))
+    found = errors(report)
+    assert not report.ready
+    assert len(found[Area.WORKER]) == 2
+    assert found[Area.REPLICA] == ["pool fast does not answer"]
+    assert len(found[Area.ARRIVAL]) == 1
+    assert "is not mapped" in found[Area.ARRIVAL][0]
+
+
+def test_what_depends_on_a_machine_that_is_not_there_is_named_as_not_looked_at(
+    stage: Stage,
+) -> None:
+    report = preflight(asked(stage, machine="nobody"))
+    assert list(errors(report)) == [Area.MACHINE]
+    assert report.skipped == (Area.GUEST, Area.REPLICA, Area.ARRIVAL)
+
+
+def test_a_name_that_is_taken_is_found(stage: Stage) -> None:
+    stage.make_replica()
+    domains.define(
+        stage.host,
+        "<domain type='test'><name>web01</name><memory>1024</memory>"
+        "<os><type>hvm</type></os></domain>",
+    )
+    report = preflight(asked(stage))
+    assert "there is a machine “web01”" in errors(report)[Area.ARRIVAL][0]
+    assert not [area for area, found in report.sorted_findings() if "would be made" in found.what]
