@@ -20,20 +20,34 @@ DOCUMENT: dict[str, Any] = YAML(typ="safe").load(ROOT / "prefect.yaml")
 DEPLOYMENTS: dict[str, dict[str, Any]] = {each["name"]: each for each in DOCUMENT["deployments"]}
 
 MACHINE = {"machine": "web", "source": "old", "destination": "new"}
+GROUP = {"machines": {"tags": ["nightly"]}, "source": "old", "destination": "new"}
 # What a caller sends, as little of it as possible; and what must not get through.
 ENOUGH: dict[str, dict[str, Any]] = {
     "transfer": {"request": MACHINE},
+    "replicate": {"request": GROUP},
+    "replicate-nightly": {},
     "deploy": {"request": MACHINE},
+    "migrate": {"request": {"transfer": MACHINE}},
+    "preflight": {"request": {"transfer": MACHINE}},
+    "delete-replica": {"request": MACHINE},
     "stage-worker-image": {"endpoint": "new", "pool": "images", "image": "worker.qcow2"},
     "sweep": {"endpoints": ["old", "new"]},
 }
+# A deployment that shows how another flow is put on a schedule; the schedule sleeps.
+EXAMPLES = {"replicate-nightly": "replicate"}
 FAULTY: list[tuple[str, dict[str, Any]]] = [
     ("transfer", {}),
     ("transfer", {"request": {"machine": "web", "source": "old"}}),
     ("transfer", {"request": {**MACHINE, "target": "new"}}),
     ("transfer", {"request": {**MACHINE, "source_kind": "tape"}}),
     ("transfer", {"request": {**MACHINE, "overrides": {"migr_worker_vcpus": 0}}}),
+    ("transfer", {"request": {**MACHINE, "lag_warning": 0}}),
+    ("replicate", {"request": {**GROUP, "limit": 0}}),
+    ("replicate", {"request": {**GROUP, "machines": ["web"]}}),
     ("deploy", {"request": {**MACHINE, "boot_timeout": 0}}),
+    ("migrate", {"request": {"transfer": MACHINE, "go": "maybe"}}),
+    ("preflight", {"request": {"transfer": MACHINE, "landing": {"boot_timeout": 0}}}),
+    ("delete-replica", {"request": {"machine": "web"}}),
     ("stage-worker-image", {"endpoint": "new", "image": "worker.qcow2"}),
     ("sweep", {"endpoints": "new"}),
 ]
@@ -60,20 +74,41 @@ def test_every_key_is_one_that_prefect_knows() -> None:
 
 
 def test_each_flow_is_there_once() -> None:
-    assert list(DEPLOYMENTS) == ["transfer", "deploy", "stage-worker-image", "sweep"]
+    flows = [
+        "transfer",
+        "replicate",
+        "deploy",
+        "migrate",
+        "preflight",
+        "delete-replica",
+        "stage-worker-image",
+        "sweep",
+    ]
+    assert [name for name in DEPLOYMENTS if name not in EXAMPLES] == flows
     assert len(DOCUMENT["deployments"]) == len(DEPLOYMENTS)
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_an_entrypoint_is_a_flow_of_that_name(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert flow_of(name, monkeypatch).name == name
+    assert flow_of(name, monkeypatch).name == EXAMPLES.get(name, name)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_an_example_does_nothing_by_itself(name: str) -> None:
+    assert [schedule["active"] for schedule in DEPLOYMENTS[name]["schedules"]] == [False]
+    assert DEPLOYMENTS[name]["concurrency_limit"] == {
+        "limit": 1,
+        "collision_strategy": "CANCEL_NEW",
+    }
 
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_a_deployment_says_what_it_is_and_where_it_runs(name: str) -> None:
     deployment = DEPLOYMENTS[name]
     assert deployment["description"].endswith(".")
-    assert deployment["tags"] == ["tradewind"]
+    # A sweep that crashes must not start the next one; the others leave nothing to be swept.
+    makes_things = name not in {"preflight", "sweep", "stage-worker-image"}
+    assert deployment["tags"] == ["tradewind", "tradewind-work"][: 1 + makes_things]
     assert deployment["enforce_parameter_schema"] is True
     assert deployment["concurrency_limit"]["collision_strategy"] in {"ENQUEUE", "CANCEL_NEW"}
     assert deployment["concurrency_limit"]["limit"] >= 1

@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the words of a transfer command mean: a stored transfer, or a machine between two blocks."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import typer
+
+from cli.details import Detail, ReplicaDisk
+from cli.ledgers import ledger_of
+from cli.setup import pairs_of
+from cli.standings import standings
+from cli.stored import Stored
+from tradewind.errors import NotFoundError, OptionError
+from tradewind.model.options import OptionOverrides
+from tradewind.model.record import Record
+from tradewind.model.removal import RemovalRequest
+from tradewind.model.replica import ReplicaState
+from tradewind.model.requests import SourceKind, TransferRequest
+from tradewind.model.storage import StorageMap
+
+RUNS_SHOWN = 10
+_BACKEND = "backend:"
+
+
+def transfer_request(
+    *, images: bool, storage: list[str] | None, settings: list[str] | None, **asked: Any
+) -> TransferRequest:
+    """Ask for a transfer as the options of a command say."""
+    return TransferRequest(
+        source_kind=SourceKind.IMAGES if images else SourceKind.LIBVIRT,
+        storage_map=storage_map(storage or []),
+        overrides=OptionOverrides.model_validate(pairs_of(settings or [])),
+        **asked,
+    )
+
+
+def storage_map(mappings: Sequence[str]) -> StorageMap:
+    """Read DISK=POOL and backend:OLD=POOL pairs; one without “=” is the default for all."""
+    default = [mapping for mapping in mappings if "=" not in mapping]
+    if len(default) > 1:
+        raise OptionError(
+            f"--storage: {' and '.join(default)} cannot both be the default",
+            "say which disk each is for: DISK=POOL",
+        )
+    pairs = pairs_of([mapping for mapping in mappings if "=" in mapping])
+    return StorageMap(
+        disks={disk: pool for disk, pool in pairs.items() if not disk.startswith(_BACKEND)},
+        backends={
+            disk.removeprefix(_BACKEND): pool
+            for disk, pool in pairs.items()
+            if disk.startswith(_BACKEND)
+        },
+        default=default[0] if default else None,
+    )
+
+
+def is_stored(source: str | None, destination: str | None) -> bool:
+    """Whether a stored transfer is meant; OptionError when only one end is said."""
+    if (source is None) != (destination is None):
+        raise OptionError(
+            "--from and --to go together", "say both, or neither for a stored transfer"
+        )
+    return source is None
+
+
+def refuse_options(context: typer.Context, except_for: Collection[str]) -> None:
+    """Refuse options beside the name of a stored transfer: it has its own."""
+    said = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name not in except_for and _was_typed(context, parameter.name or "")
+    ]
+    if said:
+        raise OptionError(
+            f"a stored transfer has its own options: {', '.join(said)}",
+            "change them with `tradewind transfer create`, or say --from and --to as well",
+        )
+
+
+def _was_typed(context: typer.Context, name: str) -> bool:
+    # By its word: typer has an enum of its own for this, or click's, from version to version.
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def require_places(request: TransferRequest) -> None:
+    """Look for the blocks, the machine and the pools of a request; say all that is missing."""
+    from blocks.endpoint import LibvirtEndpoint  # noqa: PLC0415 - Prefect takes seconds to import
+    from blocks.loading import load_block  # noqa: PLC0415
+    from blocks.provider_options import ProviderOptionsBlock  # noqa: PLC0415
+    from tasks.site import open_source  # noqa: PLC0415
+    from tradewind.host.connection import connect  # noqa: PLC0415
+    from tradewind.host.storage import find_pool  # noqa: PLC0415
+    from tradewind.host.validate import require_all  # noqa: PLC0415
+
+    stored = load_block(ProviderOptionsBlock, request.options).options()
+    options = stored.with_overrides(request.overrides)
+    mapped = request.storage_map
+    default = mapped.default or options.default_storage_pool
+    pools = {*mapped.disks.values(), *mapped.backends.values(), *filter(None, [default])}
+
+    def require_machine() -> None:
+        source = open_source(request.source_kind, request.source, options)
+        there = sorted(source.machines(), key=lambda machine: machine.name)
+        if not any(request.machine in (machine.id, machine.name) for machine in there):
+            raise NotFoundError(
+                f"no machine “{request.machine}” on {request.source}",
+                f"there are: {', '.join(machine.name for machine in there) or 'none'}",
+            )
+
+    def require_pools() -> None:
+        access = load_block(LibvirtEndpoint, request.destination).access(options.ssh_key_path)
+        with connect(access) as connection:
+            require_all([_finder(find_pool, connection, pool) for pool in sorted(pools)])
+
+    require_all([require_machine, require_pools])
+
+
+def _finder(find: Callable[[Any, str], object], connection: Any, pool: str) -> Callable[[], object]:
+    return lambda: find(connection, pool)
+
+
+def stored_transfer(name: str) -> Stored:
+    """Find a stored transfer by its name; NotFoundError says how else a machine is named."""
+    from cli.registration import registration  # noqa: PLC0415 - Prefect takes seconds to import
+
+    with registration() as stored:
+        return stored.transfer(name)
+
+
+def detail(word: str, source: str | None, destination: str | None, options: str) -> Detail:
+    """Gather all that is known of a transfer."""
+    named = _named(word, source, destination, options)
+    with ledger_of(named.request.options, named.request.overrides) as ledger:
+        replica = _replica_of(ledger.replicas(), named.request)
+        if replica is None and not named.stored:
+            ledger.find_transfer(*named.place)  # says which there are
+        states = [replica] if replica else []
+        (standing, *_) = standings(states, named.stored, datetime.now(UTC))
+        asked = next((each.transfer for each in named.stored if each.name == standing.name), None)
+        if replica is None:
+            return Detail(standing=standing, request=asked)
+        transfer = ledger.find_transfer(*named.place)
+        return Detail(
+            standing=standing,
+            request=asked,
+            transfer=transfer.id,
+            complete=transfer.synced is not None,
+            checkpoint=transfer.checkpoint.name if transfer.checkpoint else None,
+            disks=tuple(ReplicaDisk.of(volume) for volume in ledger.volumes(transfer.id)),
+            runs=tuple(ledger.last_runs(transfer.id, RUNS_SHOWN)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """What `transfer delete` is about to remove."""
+
+    request: RemovalRequest
+    stored: tuple[Stored, ...]
+    has_replica: bool
+    volumes: int
+
+    def question(self) -> str:
+        """Ask a person whether that is meant."""
+        asked = self.request
+        lines = [f"{asked.machine} from {asked.source} on {asked.destination}:"]
+        if self.has_replica:
+            lines.append(f"- the replica ({self.volumes} volumes) and its checkpoint")
+        lines += [f"- the stored transfer {each.name}" for each in self.stored]
+        lines.append("Machines that were deployed from it stay. Remove this?")
+        return "\n".join(lines)
+
+    def forget_stored(self) -> None:
+        """Remove what is stored in Prefect; the replica has gone before."""
+        from cli.registration import registration  # noqa: PLC0415 - Prefect takes seconds
+
+        with registration() as stored:
+            for each in self.stored:
+                stored.delete(each)
+
+
+def doomed(
+    word: str, source: str | None, destination: str | None, options: str, *, images: bool
+) -> Doomed:
+    """Find what is to be removed; NotFoundError names what there is instead."""
+    named = _named(word, source, destination, options)
+    kind = SourceKind.IMAGES if images else named.request.source_kind
+    names = set(RemovalRequest.model_fields)
+    asked = {**named.request.model_dump(include=names), "source_kind": kind}
+    with ledger_of(named.request.options, named.request.overrides) as ledger:
+        replica = _replica_of(ledger.replicas(), named.request)
+        if replica is None and not named.stored:
+            ledger.find_transfer(*named.place)  # says which there are
+        volumes = ledger.volumes(ledger.find_transfer(*named.place).id) if replica else []
+    return Doomed(
+        request=RemovalRequest.model_validate(asked),
+        stored=named.stored,
+        has_replica=replica is not None,
+        volumes=len(volumes),
+    )
+
+
+class _Named(Record):
+    """A transfer as it was named, with all that is stored for the same machine."""
+
+    request: TransferRequest
+    stored: tuple[Stored, ...]
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Source, destination and machine, as the ledger is asked for them."""
+        return self.request.source, self.request.destination, self.request.machine
+
+
+def _named(word: str, source: str | None, destination: str | None, options: str) -> _Named:
+    from cli.registration import registration  # noqa: PLC0415 - Prefect takes seconds to import
+
+    with registration() as stored:
+        if is_stored(source, destination):
+            request = stored.transfer(word).transfer
+        else:
+            request = TransferRequest(
+                machine=word, source=source or "", destination=destination or "", options=options
+            )
+        same = tuple(each for each in stored.all() if each.is_transfer and _asks(each, request))
+    if same and source is not None:
+        request = request.model_copy(update={"source_kind": same[0].transfer.source_kind})
+    return _Named(request=request, stored=same)
+
+
+def _asks(stored: Stored, request: TransferRequest) -> bool:
+    places = ("machine", "source", "destination")
+    return all(stored.request.get(place) == getattr(request, place) for place in places)
+
+
+def _replica_of(replicas: Sequence[ReplicaState], request: TransferRequest) -> ReplicaState | None:
+    for each in replicas:
+        names = (each.machine, each.machine_id)
+        if (request.source, request.destination) == each.place[:2] and request.machine in names:
+            return each
+    return None

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Let the workers run dry before one is restarted, and let them work again."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from tradewind.errors import LateError
+
+if TYPE_CHECKING:
+    from cli.pools import Pool, Working
+
+console = Console()
+
+EVERY = 2.0
+
+
+def drain(
+    timeout: Annotated[
+        int | None, typer.Option(help="Minutes to wait; the pool then stays paused.", min=0)
+    ] = None,
+) -> None:
+    """Pause the work pool and wait until nothing runs: then a worker may be restarted.
+
+    What is started or comes due meanwhile waits until `tradewind resume`. A worker that is
+    stopped without this kills its flow runs, or leaves them to themselves.
+    """
+    from cli.pools import pool  # noqa: PLC0415 - Prefect takes seconds to import
+
+    with pool() as found:
+        found.pause()
+        console.print("paused: no worker takes a new run", markup=False)
+        wait_until_idle(found, None if timeout is None else 60.0 * timeout, _say)
+    console.print("nothing runs: workers may be restarted, then `tradewind resume`", markup=False)
+
+
+def resume() -> None:
+    """Let the workers take runs again, those first that have waited."""
+    from cli.pools import pool  # noqa: PLC0415
+
+    with pool() as found:
+        found.resume()
+    console.print("resumed: workers take runs again", markup=False)
+
+
+def wait_until_idle(
+    found: "Pool", seconds: float | None, say: "Callable[[Sequence[Working]], None]"
+) -> None:
+    """Return when no run of the pool has a process; say for which it waits, whenever they change.
+
+    LateError: some still run; they are named.
+    """
+    deadline = None if seconds is None else time.monotonic() + seconds
+    said: Sequence[Working] = ()
+    while working := found.working():
+        if working != said:
+            say(working)
+            said = working
+        if deadline is not None and time.monotonic() >= deadline:
+            names = ", ".join(each.name for each in working)
+            raise LateError(
+                f"still at work: {names}",
+                "wait longer, cancel them, or `tradewind resume`; the pool stays paused until then",
+            )
+        time.sleep(EVERY)
+
+
+def _say(working: "Sequence[Working]") -> None:
+    console.print("waiting for:")
+    for each in working:
+        console.print(f"  {each.sentence()}", markup=False)

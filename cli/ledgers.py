@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ledger that provider options name, for commands that only look."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tradewind.model.options import OptionOverrides
+
+if TYPE_CHECKING:
+    from tradewind.ledger import Ledger
+
+
+@contextmanager
+def ledger_of(options: str, overrides: OptionOverrides | None = None) -> "Iterator[Ledger]":
+    """Lend the ledger; NotFoundError names the blocks of options that there are."""
+    from blocks.loading import load_block  # noqa: PLC0415 - Prefect takes seconds to import
+    from blocks.provider_options import ProviderOptionsBlock  # noqa: PLC0415
+    from tradewind.ledger import open_ledger  # noqa: PLC0415
+
+    stored = load_block(ProviderOptionsBlock, options).options()
+    chosen = stored.with_overrides(overrides) if overrides else stored
+    with open_ledger(chosen.sqlite_database_file) as ledger:
+        yield ledger

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arguments and options that several commands take."""
+
+from typing import Annotated
+
+import typer
+
+from tradewind.model.hardware import Hardware
+from tradewind.model.landing import OnBootFailure
+
+Machine = Annotated[str, typer.Argument(help="Name or UUID of the machine on its source.")]
+Source = Annotated[str, typer.Option("--from", help="Block of the source.")]
+Destination = Annotated[str, typer.Option("--to", help="Endpoint block of the destination.")]
+Options = Annotated[str, typer.Option("--options", help="Block of the provider options.")]
+Images = Annotated[bool, typer.Option("--images", help="The source is a disk image block.")]
+Word = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME|MACHINE", help="A stored transfer; with --from and --to, a machine."
+    ),
+]
+OptionalSource = Annotated[str | None, typer.Option("--from", help="Block of the source.")]
+OptionalDestination = Annotated[
+    str | None, typer.Option("--to", help="Endpoint block of the destination.")
+]
+StoragePools = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--storage",
+        help="DISK=POOL, backend:OLDPOOL=POOL for all disks of a pool or folder of the source, or"
+        " a POOL for all others; repeatable.",
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="OPTION=VALUE: a provider option that differs here; repeatable."),
+]
+TrackChanges = Annotated[
+    bool, typer.Option(help="Keep a checkpoint on the source, to read only what changed.")
+]
+BandwidthLimit = Annotated[int | None, typer.Option(help="Mbit/s it may send.")]
+Networks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--network",
+        help="SOURCE=DESTINATION or MAC=DESTINATION, or a default for all; repeatable. Destinations"
+        " are LAN, network:LAN/PORTGROUP, bridge:BR0 and ovs:BR-INT?vlan=42.",
+    ),
+]
+HardwareChoices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--hardware",
+        help=f"NAME=VALUE; repeatable. Names: {', '.join(Hardware.model_fields)}"
+        " (docs/howto/choose-the-hardware.md).",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print it as JSON, for a program.")]
+
+Names = Annotated[
+    list[str] | None, typer.Option("--name", help="Name or UUID of a machine; repeatable.")
+]
+Patterns = Annotated[
+    list[str] | None, typer.Option("--pattern", help="Pattern such as 'web-*'; repeatable.")
+]
+Tags = Annotated[
+    list[str] | None, typer.Option("--tag", help="Tag that the machines bear; repeatable.")
+]
+Limit = Annotated[int, typer.Option(help="How many machines at a time.")]
+LagWarning = Annotated[
+    int | None, typer.Option(help="Minutes behind its source after which a replica is late.")
+]
+OnFailure = Annotated[
+    OnBootFailure,
+    typer.Option("--on-boot-failure", help="What becomes of a machine that does not boot."),
+]
+RootDevice = Annotated[
+    str,
+    typer.Option("--root-device", help="Which of several systems: UUID=…, LABEL=…, /dev/VG/LV."),
+]
+Secrets = Annotated[
+    str,
+    typer.Option("--guest-secrets", help="Block with the passphrases of encrypted guest disks."),
+]
+ScriptFiles = Annotated[
+    list[str] | None,
+    typer.Option("--script", help="PHASE=FILE: before-mount, after-mount or first-boot."),
+]
+ScriptsFolder = Annotated[
+    str | None, typer.Option("--scripts-folder", help="Scripts for all guests of a family.")
+]
+ScriptsMayFail = Annotated[
+    bool, typer.Option("--allow-script-failure", help="Go on when a script fails.")
+]

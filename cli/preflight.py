@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command that looks before anything is moved."""
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cli import setup
+from cli.options import (
+    Destination,
+    HardwareChoices,
+    Images,
+    Json,
+    Machine,
+    Networks,
+    Options,
+    Source,
+)
+from tradewind.model.finding import Severity
+from tradewind.model.preflight import PreflightReport
+
+NOT_READY = 2
+_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
+
+
+def preflight(
+    machine: Machine,
+    source: Source,
+    destination: Destination,
+    options: Options = "default",
+    images: Images = False,
+    name: Annotated[str | None, typer.Option(help="Name of the new machine.")] = None,
+    network: Networks = None,
+    hardware: HardwareChoices = None,
+    json: Json = False,
+) -> None:
+    """Say everything at once that would keep a machine from moving; nothing is changed.
+
+    The exit status is 2 when there is an error among it.
+    """
+    from flows.preflight import preflight as flow  # noqa: PLC0415 - Prefect takes seconds to import
+    from tradewind.model.landing import Landing  # noqa: PLC0415
+    from tradewind.model.preflight import PreflightRequest  # noqa: PLC0415
+    from tradewind.model.requests import SourceKind, TransferRequest  # noqa: PLC0415
+
+    request = PreflightRequest(
+        transfer=TransferRequest(
+            machine=machine,
+            source=source,
+            source_kind=SourceKind.IMAGES if images else SourceKind.LIBVIRT,
+            destination=destination,
+            options=options,
+        ),
+        landing=Landing(
+            name=name,
+            network_map=setup.network_map(network or []),
+            hardware=setup.hardware(hardware or []),
+        ),
+    )
+    report = flow(request)
+    if json:
+        typer.echo(report.model_dump_json(indent=2))
+    else:
+        _show(report)
+    if not report.ready:
+        raise typer.Exit(NOT_READY)
+
+
+def _show(report: PreflightReport) -> None:
+    from tasks.preflight_reports import verdict  # noqa: PLC0415
+
+    console = Console()
+    table = Table("", "of", "what", "remedy", title=f"{report.source} → {report.destination}")
+    for area, found in report.sorted_findings():
+        # Text: a name may contain what means something to rich.
+        severity = Text(found.severity, _COLOURS[found.severity])
+        what = f"{found.what}\n({found.evidence})" if found.evidence else found.what
+        table.add_row(severity, area, Text(what), Text(found.remedy))
+    if table.row_count:
+        console.print(table)
+    console.print(f"{report.machine}: {verdict(report)}", markup=False)
+    if report.skipped:
+        console.print(f"not looked at, because of the errors: {', '.join(report.skipped)}")

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Print a report or a list: for a person, or for a program."""
+
+import json as plain_json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Final, TypeVar
+
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.table import Table
+
+from tradewind.model.record import Record
+
+console = Console()
+# A pipe is no 80 columns wide: whoever looks for a name in a table shall find it in one piece.
+_NO_LIMIT: Final = 1000
+
+R = TypeVar("R", bound=Record)
+
+
+def show(report: R, markdown: Callable[[R], str], *, json: bool) -> None:
+    """Print a report on standard output."""
+    if json:
+        typer.echo(report.model_dump_json(indent=2))
+    else:
+        console.print(Markdown(markdown(report)))
+
+
+def show_all(
+    found: Sequence[R], tabulate: Callable[[Sequence[R]], Table], *, json: bool, none: str
+) -> None:
+    """Print a list on standard output: an array for a program, a table or a sentence else."""
+    if json:
+        print_json(found)
+    elif found:
+        fitting = console if console.is_terminal else Console(width=_NO_LIMIT)
+        fitting.print(tabulate(found))
+    else:
+        console.print(none, markup=False)
+
+
+def print_json(found: Sequence[Record]) -> None:
+    """Print an array on standard output."""
+    typer.echo(plain_json.dumps([each.model_dump(mode="json") for each in found], indent=2))
+
+
+def moment(when: datetime | None) -> str:
+    """Say a moment in this machine's time zone."""
+    return "–" if when is None else when.astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How stored transfers and their replicas stand, each a line of a table."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from pydantic import Field
+from rich.table import Table
+from rich.text import Text
+
+from cli.printing import moment
+from cli.stored import Stored
+from tradewind.model.ledger import RunKind, RunState
+from tradewind.model.record import Record
+from tradewind.model.replica import ReplicaState, is_late, lag
+
+
+class Standing(Record):
+    """A transfer: what is stored of it, how current its replica is, how its last run went."""
+
+    machine: str = Field(description="Name of the machine, or what a stored transfer calls it.")
+    machine_id: str | None = Field(None, description="Its id, once a transfer has run.")
+    source: str = Field(description="Block of the source.")
+    destination: str = Field(description="Block of the destination.")
+    name: str | None = Field(None, description="The stored transfer's name; null without one.")
+    when: str = Field("", description="Its schedule; empty without one.")
+    paused: bool = Field(False, description="Whether its schedule is paused.")
+    next_run: datetime | None = Field(None, description="When it comes due next.")
+    consistent: datetime | None = Field(
+        None, description="The last point in time that the replica equals; null without a replica."
+    )
+    lag_seconds: float | None = Field(None, description="How far that is ago.")
+    late: bool = Field(False, description="Whether that is more than its lag warning accepts.")
+    run_kind: RunKind | None = Field(None, description="What the last run did.")
+    run_state: RunState | None = Field(None, description="How the last run ended.")
+    run_ended: datetime | None = Field(None, description="When the last run ended.")
+
+
+def standings(
+    replicas: Sequence[ReplicaState], stored: Sequence[Stored], now: datetime
+) -> list[Standing]:
+    """Put the ledger's replicas and what Prefect has stored together; replicas first."""
+    return [
+        *(_of_replica(each, schedule_of(each, stored), now) for each in replicas),
+        *_never_run(replicas, stored),
+    ]
+
+
+def schedule_of(replica: ReplicaState, stored: Sequence[Stored]) -> Stored | None:
+    """Find what is stored for this machine itself, rather with a schedule than without."""
+    own = [each for each in stored if each.is_of(replica)]
+    return max(own, key=lambda each: bool(each.when), default=None)
+
+
+def _of_replica(replica: ReplicaState, own: Stored | None, now: datetime) -> Standing:
+    behind = lag(replica.consistent, now)
+    late = is_late(behind, own.request.get("lag_warning") if own else None)
+    known = {**replica.model_dump(), "lag_seconds": behind, "late": late}
+    return Standing.model_validate({**known, **_of_stored(own)})
+
+
+def _never_run(replicas: Sequence[ReplicaState], stored: Sequence[Stored]) -> Iterator[Standing]:
+    for each in stored:
+        if each.is_transfer and not any(each.is_of(replica) for replica in replicas):
+            asked = {key: each.request[key] for key in ("machine", "source", "destination")}
+            yield Standing.model_validate({**asked, **_of_stored(each)})
+
+
+def _of_stored(own: Stored | None) -> dict[str, object]:
+    return own.model_dump(include={"name", "when", "paused", "next_run"}) if own else {}
+
+
+def status_table(found: Sequence[Standing]) -> Table:
+    """Lay out all replicas; a lag that is past what its schedule accepts is red."""
+    table = Table("machine", "replica", "equals it as of", "behind", "last run", "next run")
+    for each in found:
+        table.add_row(
+            Text(each.machine),  # a name may contain what means something to rich
+            Text(f"{each.source} → {each.destination}"),
+            moment(each.consistent),
+            _behind(each),
+            last_run(each),
+            moment(each.next_run),
+        )
+    return table
+
+
+def transfer_table(found: Sequence[Standing]) -> Table:
+    """Lay out transfers: what is stored, and what there is a replica of."""
+    table = Table("transfer", "machine", "from → to", "schedule", "replica", "last run", "next run")
+    for each in found:
+        table.add_row(
+            Text(each.name or "–"),
+            Text(each.machine),
+            Text(f"{each.source} → {each.destination}"),
+            Text(f"{each.when}{', paused' if each.paused and each.when else ''}" or "–"),
+            moment(each.consistent) if each.consistent else "none",
+            last_run(each),
+            moment(each.next_run),
+        )
+    return table
+
+
+def _behind(each: Standing) -> Text:
+    from tasks.lag import human_lag  # noqa: PLC0415 - Prefect takes seconds to import
+
+    said = human_lag(each.lag_seconds)
+    return Text(f"{said}, late", "red") if each.late else Text(said)
+
+
+def last_run(each: Standing) -> str:
+    """Say how the last run ended, and when."""
+    if each.run_kind is None or each.run_state is None:
+        return "–"
+    ended = f", {moment(each.run_ended)}" if each.run_ended else ""
+    return f"{each.run_kind} {each.run_state}{ended}"
