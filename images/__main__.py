@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 import images
-from images import cache, recipe
+from images import cache, recipe, rpm_mirror
 from images.builder import current_digest
 from images.commands import say
 from images.trial import try_image
@@ -33,8 +33,9 @@ def build(name: Name) -> None:
 
 @app.command()
 def mirror() -> None:
-    """Fill the package mirror unless that is done; print its folder."""
-    typer.echo(images.build_mirror())
+    """Fill the package mirrors unless that is done; print their folders."""
+    for folder in (images.build_mirror(), *rpm_mirror.build_rpm_mirrors()):
+        typer.echo(folder)
 
 
 @app.command("list")

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start an image in a plain QEMU, log in over SSH, and say how long that took."""
 
+import shutil
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,8 @@ class Guest:
             "ssh", "-F", "none", "-p", str(self.port), "-i", self.folder / "key",
             "-o", f"UserKnownHostsFile={self.folder / 'known_hosts'}",
             "-o", f"HostKeyAlias={_HOST}", "-o", "StrictHostKeyChecking=yes",
+            # A guest that hangs must not hang us.
+            "-o", "ServerAliveInterval=30", "-o", "ServerAliveCountMax=10",
             "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR",
             f"root@{qemu.LOOPBACK}", command,
         ])
@@ -75,6 +78,8 @@ class Guest:
         self.process.wait(_POWER_OFF_SECONDS)
 
     def _shows_banner(self) -> bool:
+        if self.process.poll() is not None:
+            raise TradewindError(f"QEMU ended with status {self.process.returncode}; see above")
         # QEMU accepts at once whether the guest listens or not: only bytes from it count.
         with suppress(OSError), socket.create_connection((qemu.LOOPBACK, self.port), 2) as probe:
             return probe.recv(4) == b"SSH-"
@@ -82,8 +87,11 @@ class Guest:
 
 
 @contextmanager
-def started(image: BuiltImage, hardware: Hardware) -> Iterator[Guest]:
-    """Lend a guest that runs on overlays over the image's disks; it is ended at the end."""
+def started(image: BuiltImage, hardware: Hardware, more: Sequence[str] = ()) -> Iterator[Guest]:
+    """Lend a guest that runs on overlays over the image's disks; it is ended at the end.
+
+    `more` are further words for QEMU.
+    """
     with tempfile.TemporaryDirectory(prefix="tradewind-boot-") as name:
         folder = Path(name)
         (folder / "console.log").touch()
@@ -91,6 +99,7 @@ def started(image: BuiltImage, hardware: Hardware) -> Iterator[Guest]:
         disks = [_overlay(disk, folder) for disk in image.disks]
         port = qemu.free_port()
         argv = qemu.command(hardware, disks, seed, folder / "console.log", port)
+        argv += [*_firmware(image, folder), *more]
         with subprocess.Popen(argv, stdin=subprocess.DEVNULL) as process:
             try:
                 yield Guest(process, folder, port, time.monotonic())
@@ -114,6 +123,13 @@ def _write_keys(hardware: Hardware, folder: Path) -> Path | None:
 
 def _write_known_host(folder: Path, public: str) -> None:
     (folder / "known_hosts").write_text(f"{_HOST} {public}\n")
+
+
+def _firmware(image: BuiltImage, folder: Path) -> tuple[str, ...]:
+    """Start from UEFI, with a copy of the image's own variables, if that is what it is for."""
+    if not image.variables:
+        return ()
+    return qemu.firmware(Path(shutil.copy(image.variables, folder)))
 
 
 def _overlay(disk: Path, folder: Path) -> Path:

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from images import cache, disk, keys, recipe, tree
+from images import cache, disk, keys, layout, recipe, stacked, tree
 from images.cache import BuiltImage
 from images.commands import reported, say
 from images.recipe import DiskRecipe, Recipe
@@ -13,7 +13,17 @@ from images.rootfs import make_rootfs
 from tradewind.errors import BadInputError, TradewindError
 from tradewind.units import human_size
 
-_TOOLS = ("mmdebstrap", "mke2fs", "grub-mkimage", "qemu-img", "unshare", "setpriv")
+WORKER = "worker"
+_TOOLS = (
+    "mmdebstrap",
+    "mke2fs",
+    "grub-mkimage",
+    "qemu-img",
+    "unshare",
+    "setpriv",
+    "debugfs",
+    "rpmbuild",
+)
 
 
 def build(name: str) -> BuiltImage:
@@ -39,7 +49,10 @@ def current_digest(wanted: Recipe) -> str:
     if not wanted.guest_key:
         return recipe.digest(wanted)
     pairs = (keys.guest_key(), keys.guest_host_key())
-    return recipe.digest(wanted, *(keys.public_line(pair) for pair in pairs))
+    baked_in = [keys.public_line(pair) for pair in pairs]
+    if layout.load(wanted):
+        baked_in += [(recipe.HERE / name).read_text() for name in layout.BUILDER]
+    return recipe.digest(wanted, *baked_in)
 
 
 def check_tools() -> None:
@@ -54,7 +67,10 @@ def check_tools() -> None:
 
 def make(wanted: Recipe, digest: str, work: Path) -> BuiltImage:
     """Build every disk of a recipe in the folder `work`; its intermediate files are removed."""
+    planned = layout.load(wanted)
     try:
+        if planned:
+            return stacked.make(wanted, planned, build(WORKER), digest, work)
         disks = tuple(make_disks(wanted, work))
     except TradewindError as error:
         raise TradewindError(f"image {wanted.name}: {error.message}", error.hint) from error

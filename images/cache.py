@@ -16,12 +16,16 @@ _RECORD: Final = "image.json"
 
 
 class BuiltImage(Record):
-    """One image in the cache; `checksum` is the SHA-256 of its first disk, in hexadecimal."""
+    """One image in the cache; `checksum` is the SHA-256 of its first disk, in hexadecimal.
+
+    `variables` are those of the UEFI firmware that starts it, with its boot entry.
+    """
 
     name: str
     disks: tuple[Path, ...]
     digest: str
     checksum: str
+    variables: Path | None = None
 
 
 def home() -> Path:
@@ -43,7 +47,12 @@ def find(name: str, digest: str) -> BuiltImage | None:
     if not record.exists():
         return None
     image = BuiltImage.model_validate_json(record.read_text())
-    here = image.model_copy(update={"disks": tuple(record.parent / d.name for d in image.disks)})
+    here = image.model_copy(
+        update={
+            "disks": tuple(record.parent / disk.name for disk in image.disks),
+            "variables": image.variables and record.parent / image.variables.name,
+        }
+    )
     return here if all(disk.exists() for disk in here.disks) else None
 
 

@@ -10,6 +10,8 @@ from typing import Final
 from images.recipe import Hardware
 
 LOOPBACK: Final = "127.0.0.1"
+UEFI: Final = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
+UEFI_VARIABLES: Final = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
 # fmt: off
 # The NIC sits on the second PCI bus, as on the lab's source host: Linux calls it enp2s0.
 SLOTS: Final = (
@@ -34,7 +36,8 @@ def command(
         "-netdev", network(hardware, ssh_port), *SLOTS,
         "-device", f"{hardware.nic},netdev=net,bus=slot2",
         *(word for number, disk in enumerate(disks) for word in drive(hardware, number, disk)),
-        *(cdrom(seed) if seed else ()),
+        # GRUB's graphical terminal, in a menu made by grub-mkconfig, waits for a screen for ever.
+        *(cdrom(seed) if seed else ("-device", "VGA")),
     ]
     # fmt: on
 
@@ -58,12 +61,54 @@ def drive(hardware: Hardware, number: int, disk: Path) -> Iterator[str]:
     yield f"{device},drive=disk{number}"
 
 
+def blank_drive(serial: str, disk: Path, sector: int = 512) -> list[str]:
+    """Attach one more disk, which Linux finds by its serial; its sectors are in bytes."""
+    sizes = f"logical_block_size={sector},physical_block_size={sector}"
+    # fmt: off
+    return [
+        "-drive", f"if=none,id={serial},file={disk},format=qcow2,cache=unsafe,discard=unmap",
+        "-device", f"virtio-blk-pci,drive={serial},serial={serial},{sizes}",
+    ]
+    # fmt: on
+
+
 def cdrom(seed: Path) -> tuple[str, ...]:
     """Attach the seed to virtio-scsi: cloud kernels have no AHCI driver."""
     # fmt: off
     return (
         "-drive", f"if=none,id=seed,file={seed},format=raw,readonly=on",
         "-device", "virtio-scsi-pci", "-device", "scsi-cd,drive=seed",
+    )
+    # fmt: on
+
+
+def kernel(image: Path, initramfs: Path, arguments: str) -> tuple[str, ...]:
+    """Start a kernel directly, from whatever firmware there is."""
+    return ("-kernel", str(image), "-initrd", str(initramfs), "-append", arguments)
+
+
+def named_drive(serial: str, disk: Path) -> tuple[str, ...]:
+    """Attach one disk to virtio, under a serial by which its guest finds it.
+
+    A qcow2 file is written, zeroes as holes; a raw one is read.
+    """
+    # fmt: off
+    how = "format=qcow2,discard=unmap,detect-zeroes=unmap"
+    if disk.suffix != ".qcow2":
+        how = "format=raw,readonly=on"
+    return (
+        "-drive", f"if=none,id={serial},file={disk},cache=unsafe,{how}",
+        "-device", f"virtio-blk-pci,drive={serial},serial={serial}",
+    )
+    # fmt: on
+
+
+def firmware(variables: Path) -> tuple[str, ...]:
+    """Start from UEFI firmware that keeps its variables (boot entries) in this file."""
+    # fmt: off
+    return (
+        "-drive", f"if=pflash,format=raw,readonly=on,file={UEFI}",
+        "-drive", f"if=pflash,format=raw,file={variables}",
     )
     # fmt: on
 

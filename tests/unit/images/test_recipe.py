@@ -25,18 +25,18 @@ def test_every_recipe_is_whole(name: str) -> None:
     wanted = recipe.load(name)
     assert (wanted.folder / "customize.sh").is_file()
     assert (wanted.folder / "files").is_dir()
-    assert wanted.disks[0].mount == "/"
+    assert not wanted.disks or wanted.disks[0].mount == "/"
     assert len({disk.name for disk in wanted.disks}) == len(wanted.disks)
 
 
 def test_there_are_a_worker_and_a_guest() -> None:
-    assert recipe.names() == ("debian12-bios", "worker")
+    assert {"debian12-bios", "worker"} <= set(recipe.names())
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     with pytest.raises(NotFoundError, match="no such recipe") as refused:
         recipe.load("../worker")
-    assert refused.value.hint == "one of: debian12-bios, worker"
+    assert refused.value.hint.startswith("one of: debian12-bios, ")
 
 
 def test_the_digest_stays_while_nothing_changes(copy: Recipe) -> None:
