@@ -10,7 +10,9 @@ networks. `source` and `destination` look to Tradewind like two machines on a LA
     destination  198.18.0.12        198.18.20.0/24    198.18.21.0/24
 
 The addresses are those that RFC 2544 reserves for benchmarks: nothing outside can be meant, and no
-route leads outside. `lab.lifecycle` builds and removes the whole; `python -m lab` is the command.
+route leads outside. A guest with a static address of another network, on a VLAN or not, finds it on
+`lan` where a test has put it (`lab.segments`). `lab.lifecycle` builds and removes the
+whole; `python -m lab` is the command.
 """
 
 from lab.errors import LabError

@@ -43,9 +43,14 @@ def up() -> Lab:
 def _refuse_foreign_folder() -> None:
     """Raise LabError when the state folder, which `down` deletes, holds something else."""
     folder = settings.state_folder
-    if folder.exists() and any(folder.iterdir()) and not settings.key_file.parent.exists():
+    if not folder.exists() or settings.key_file.parent.exists():
+        return
+    # A flow that outlives the lab opens its ledger once more and so makes the folder again.
+    ledger = settings.ledger_file.name
+    foreign = sorted(p.name for p in folder.iterdir() if not p.name.startswith(ledger))
+    if foreign:
         raise LabError(
-            f"{folder} is no lab's state folder: it holds other files",
+            f"{folder} is no lab's state folder: it holds other files ({', '.join(foreign[:3])})",
             "set TRADEWIND_LAB_DIR to a folder that does not exist yet",
         )
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from lab import processes, settings
 from lab.errors import LabError
+from tradewind.host import evidence
 
 HOST: Final = "127.0.0.1"
 PORTS: Final = range(4200, 4220)
@@ -52,9 +53,10 @@ def ui_url() -> str:
 
 
 def client_settings() -> dict[str, str]:
-    """Environment variables that make Prefect's client use this server."""
+    """Environment variables that make flows use this server, and keep nothing outside the lab."""
     return {
         "PREFECT_HOME": str(_HOME),
+        evidence.VARIABLE: str(settings.state_folder / "evidence"),
         "PREFECT_API_URL": f"{ui_url()}/api",
         "PREFECT_LOGGING_LEVEL": os.environ.get("PREFECT_LOGGING_LEVEL", "INFO"),
     }

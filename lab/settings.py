@@ -14,6 +14,7 @@ mirror_folder: Final = cache_folder / "mirror"
 lab_file: Final = state_folder / "lab.json"
 key_file: Final = state_folder / "keys" / "id_ed25519"
 known_hosts_file: Final = state_folder / "known_hosts"
+ledger_file: Final = state_folder / "ledger.sqlite"
 
 BRIDGE: Final = "tw-lan"
 CONTROLLER: Final = "198.18.0.1"

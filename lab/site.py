@@ -16,7 +16,6 @@ SOURCE: Final = "lab-source"
 DESTINATION: Final = "lab-destination"
 WORKER_IMAGE: Final = "tradewind-worker.qcow2"
 WORKER_POOL: Final = "worker-images"
-LEDGER: Final = settings.state_folder / "ledger.sqlite"
 
 
 def connect_prefect() -> str:
@@ -48,7 +47,7 @@ def options() -> dict[str, object]:
         "migr_worker_network": "lan",
         "migr_worker_memory": 1024,
         "migr_worker_volume_size": 8,
-        "sqlite_database_file": str(LEDGER),
+        "sqlite_database_file": str(settings.ledger_file),
     }
 
 

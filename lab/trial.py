@@ -5,13 +5,14 @@ import subprocess
 import sys
 
 import images
-from lab import demo_machine, lifecycle, site
+from lab import demo_machine, lifecycle, linux_guests, site
 
 
 def run(*, slow: bool, chosen: list[str]) -> int:
     """Build what the tests need, run them, and leave nothing behind; the exit status of pytest."""
     images.build("worker")
     images.build(demo_machine.RECIPE)
+    images.build(linux_guests.UEFI_LVM.machine.recipe)
     images.build_mirror()
     lifecycle.up()
     try:
