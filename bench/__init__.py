@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Benchmarks, each beside a peer on the same data in the same minute."""
+"""Our mover, nbdcopy and qemu-img convert: the same data, the same links, in the same minutes."""

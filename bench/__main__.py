@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measure, print the table, and write it down; `python -m bench --help` says what else."""
+
+import argparse
+import os
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from bench import results
+from bench.cases import Case, cases
+from bench.links import LINKS, Line, Link, raised
+from bench.movers import Measured, MoverName, Scene, move
+from bench.ours import OrderedDisk
+from bench.page import page
+from bench.results import Row
+from tradewind.sources import qemu_nbd
+
+_ROOT: Final = Path(__file__).parents[1]
+_PAGE: Final = _ROOT / "docs" / "benchmarks.md"
+# Before whatever else the machine does, which on few processors disturbs one mover or another.
+_NICE: Final = -5
+
+_RESULTS: Final = _ROOT / "bench" / "results.json"
+
+
+def measured(case: Case, line: Line, folder: Path, mover: MoverName) -> Measured:
+    """Move a case's disks once, to new files, and see that they arrived."""
+    targets = [folder / f"target-{number}" for number in range(len(case.images))]
+    for target in targets:
+        target.unlink(missing_ok=True)
+        target.touch()
+        with target.open("r+b") as file:
+            file.truncate(case.size)
+    changes = case.changes() if mover is MoverName.OURS else None
+    with ExitStack() as stack:
+        disks = [
+            OrderedDisk(
+                socket=stack.enter_context(qemu_nbd.served(image, "raw", folder, f"source-{n}")),
+                size=case.size,
+                changed=changes,
+            )
+            for n, image in enumerate(case.images)
+        ]
+        found = move(mover, Scene(line, disks, targets, folder))
+    for image, target in zip(case.images, targets, strict=True):
+        _compare(image, target, changes)
+        target.unlink()
+    for pid_file in folder.glob("source-*.pid"):
+        pid_file.unlink()
+    return found
+
+
+def _compare(image: Path, target: Path, changes: tuple[tuple[int, int], ...] | None) -> None:
+    if changes is None:
+        argv = ["qemu-img", "compare", "-q", "-f", "raw", "-F", "raw", str(image), str(target)]
+        subprocess.run(argv, check=True)
+        return
+    with image.open("rb") as ours, target.open("rb") as theirs:
+        for start, length in changes:
+            ours.seek(start)
+            theirs.seek(start)
+            if ours.read(length) != theirs.read(length):
+                raise SystemExit(f"{target} differs at byte {start}")
+
+
+def median(found: Sequence[Measured]) -> Measured:
+    """Take the middle of each figure; of the memory the most."""
+    return Measured(
+        statistics.median(each.seconds for each in found),
+        int(statistics.median(each.wire for each in found)),
+        max(each.memory for each in found),
+    )
+
+
+def rows_of(link: Link, chosen: Sequence[str], folder: Path, *, quick: bool) -> Iterator[Row]:
+    """Measure all cases over one link, the movers in turns."""
+    rounds = 1 if quick else link.rounds
+    known: dict[tuple[str, MoverName], Measured] = {}
+    with raised(link) as line:
+        for case in cases(link, folder, quick=quick):
+            if not all(word in f"{link.name} {case.name}" for word in chosen):
+                continue
+            missing = [mover for mover in case.movers if (case.peers, mover) not in known]
+            turns = [mover for _ in range(rounds) for mover in missing]
+            each = [(mover, measured(case, line, folder, mover)) for mover in turns]
+            found = {m: median([figure for by, figure in each if by is m]) for m in missing}
+            peers = {m: f for m, f in found.items() if case.peers and m is not MoverName.OURS}
+            known |= {(case.peers, mover): figure for mover, figure in peers.items()}
+            found |= {m: known[case.peers, m] for m in case.movers if m not in found}
+            yield from _rows(case, link, found)
+
+
+def _rows(case: Case, link: Link, found: dict[MoverName, Measured]) -> Iterator[Row]:
+    nbdcopy = found.get(MoverName.NBDCOPY)
+    changes = case.changes()
+    for mover in case.movers:
+        figure = found[mover]
+        row = Row(
+            case=case.name,
+            link=link.name,
+            mover=mover,
+            seconds=round(figure.seconds, 3),
+            wire=figure.wire,
+            ratio=round(nbdcopy.seconds / figure.seconds, 2) if nbdcopy else None,
+            memory=figure.memory,
+            changed=sum(length for _, length in changes) if changes else None,
+        )
+        print(results.line(row), flush=True)
+        yield row
+
+
+def main() -> None:
+    """Measure everything, or what has all the words of --only in its link and its case."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="little data, one round, no files")
+    parser.add_argument("--only", action="append", default=[], metavar="WORD")
+    arguments = parser.parse_args()
+    machine = results.machine()
+    os.nice(_NICE)
+    with tempfile.TemporaryDirectory(prefix="tradewind-bench-", dir="/dev/shm") as name:
+        rows = [
+            row
+            for link in LINKS
+            for row in rows_of(link, arguments.only, Path(name), quick=arguments.quick)
+        ]
+    print("\n".join(results.judged(rows)))
+    if not arguments.quick and not arguments.only:
+        results.save(rows, _RESULTS)
+        _PAGE.write_text(page(rows, f"{machine}, after: {os.getloadavg()[0]:.1f}"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Our mover in a process of its own. Usage: python -m bench.ours, an `Order` on standard input."""
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from tradewind.model.progress import DiskProgress
+from tradewind.model.record import Record
+from tradewind.model.storage import Extent, ExtentKind, TargetState
+from tradewind.model.worker import HttpsAccess
+from tradewind.sources import nbd
+from tradewind.streaming.copy import CopyJob, copy_disks
+from tradewind.streaming.over_https import open_writer
+
+
+class OrderedDisk(Record):
+    """A disk of `size` bytes at an NBD socket; `changed` are (start, length), None: all of it."""
+
+    socket: Path
+    size: int
+    changed: tuple[tuple[int, int], ...] | None = None
+
+
+class Order(Record):
+    """What to move, and where to; the secrets travel in the clear, through a pipe."""
+
+    address: str
+    port: int
+    ca_certificate: str
+    client_certificate: str
+    client_key: str = Field(repr=False)
+    digest_key: str = Field(repr=False)
+    disks: tuple[OrderedDisk, ...]
+
+    def access(self) -> HttpsAccess:
+        """Say how to reach the service."""
+        return HttpsAccess(
+            address=self.address,
+            port=self.port,
+            ca_certificate=self.ca_certificate,
+            client_certificate=self.client_certificate,
+            client_key=SecretStr(self.client_key),
+            digest_key=SecretStr(self.digest_key),
+        )
+
+
+def changes(disk: OrderedDisk) -> Iterator[Extent]:
+    """Say what is to be read, and that the rest is as it was."""
+    position = 0
+    for start, length in disk.changed or ():
+        if start > position:
+            yield Extent(position, start - position, ExtentKind.CLEAN)
+        yield Extent(start, length, ExtentKind.DATA)
+        position = start + length
+    if position < disk.size:
+        yield Extent(position, disk.size - position, ExtentKind.CLEAN)
+
+
+def _job(number: int, disk: OrderedDisk, access: HttpsAccess) -> CopyJob:
+    whole = partial(nbd.extents, disk.socket, "", disk.size)
+    return CopyJob(
+        disk_id=str(number),
+        capacity=disk.size,
+        target=TargetState.BLANK if disk.changed is None else TargetState.AT_CHECKPOINT,
+        extents=whole if disk.changed is None else partial(changes, disk),
+        open_reader=partial(nbd.open_reader, disk.socket),
+        open_writer=partial(open_writer, access, str(number)),
+    )
+
+
+def _quiet(_: DiskProgress) -> None:
+    return
+
+
+def main() -> None:
+    """Move, and print the seconds and the peak memory in bytes."""
+    order = Order.model_validate_json(sys.stdin.read())
+    jobs = [_job(number, disk, order.access()) for number, disk in enumerate(order.disks)]
+    begun = time.monotonic()
+    copy_disks(jobs, threading.Event(), _quiet)
+    seconds = time.monotonic() - begun
+    # Not ru_maxrss: that one starts with the size of the process that forked us.
+    status = Path("/proc/self/status").read_text().split()
+    peak = int(status[status.index("VmHWM:") + 1]) * 1024
+    print(json.dumps({"seconds": seconds, "memory": peak}))
+
+
+if __name__ == "__main__":
+    main()
