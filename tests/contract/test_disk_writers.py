@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.disk_writer import DiskWriterContract, WriterCase
-from tests.fakes.memory import MemoryTarget, MemoryWriter
-from tests.fakes.writer_process import running_writer
-from tradewind.streaming.https_writer import open_writer
+from tests.contract.disk_writer import DiskWriterContract, WriterCase, blake2b, poly1305
+from tests.fakes.memory import MEMORY_KEY, MemoryTarget, MemoryWriter
+from tests.fakes.ssh_server import Server
+from tests.fakes.writer_process import DIGEST_KEY, running_writer, ssh_access
+from tradewind.streaming.jobs import open_writer
 
 # Neither a multiple of the page, nor of a block.
 SIZE = 16 * (1 << 20) + 512
@@ -19,14 +20,41 @@ class TestMemoryWriter(DiskWriterContract):
     @pytest.fixture
     def case(self) -> WriterCase:
         target = MemoryTarget(bytearray(SIZE))
-        return WriterCase(SIZE, lambda: MemoryWriter(target), lambda: bytes(target.content))
+        return WriterCase(
+            SIZE,
+            lambda: MemoryWriter(target),
+            lambda: bytes(target.content),
+            blake2b(MEMORY_KEY),
+        )
+
+
+def disk_file(folder: Path) -> Path:
+    path = folder / "disk"
+    path.touch()
+    os.truncate(path, SIZE)
+    return path
 
 
 class TestHttpsWriter(DiskWriterContract):
-    @pytest.fixture
-    def case(self, tmp_path: Path) -> Iterator[WriterCase]:
-        path = tmp_path / "disk"
-        path.touch()
-        os.truncate(path, SIZE)
+    @pytest.fixture(params=["direct", "via-host"])
+    def case(
+        self, tmp_path: Path, server: Server, request: pytest.FixtureRequest
+    ) -> Iterator[WriterCase]:
+        path = disk_file(tmp_path)
         with running_writer(tmp_path, {"one": path}) as service:
-            yield WriterCase(SIZE, partial(open_writer, service.access, "one"), path.read_bytes)
+            via = server.access() if request.param == "via-host" else None
+            access = service.access.model_copy(update={"via": via})
+            yield WriterCase(
+                SIZE, partial(open_writer, access, "one"), path.read_bytes, poly1305(DIGEST_KEY)
+            )
+
+
+class TestSshWriter(DiskWriterContract):
+    @pytest.fixture(params=["direct", "via-host"])
+    def case(self, tmp_path: Path, server: Server, request: pytest.FixtureRequest) -> WriterCase:
+        path = disk_file(tmp_path)
+        via = server.access() if request.param == "via-host" else None
+        access = ssh_access(server, tmp_path, {"one": path}, via)
+        return WriterCase(
+            SIZE, partial(open_writer, access, "one"), path.read_bytes, poly1305(DIGEST_KEY)
+        )

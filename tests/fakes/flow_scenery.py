@@ -6,29 +6,40 @@ from typing import Any
 
 import pytest
 
+import tasks.attempts
+import tasks.cutover
 import tasks.deployments
+import tasks.executions
 import tasks.images
 import tasks.leftovers
 import tasks.machines
 import tasks.morphs
+import tasks.preflights
+import tasks.rehearsals
+import tasks.removals
 import tasks.site
 import tasks.streams
 import tasks.volumes
 import tasks.workers
 from tests.fakes.flow_stage import GUEST, Stage
-from tradewind.host import boot, domains, storage
+from tradewind.host import boot, domains, evidence, overlays, storage, systemd_state
 from tradewind.ledger import Ledger
 from tradewind.model.guest import MountedGuest
 from tradewind.model.storage import Volume
-from tradewind.morphing import mount, plan
+from tradewind.morphing import mount, plan, stacks
 from tradewind.remote import shell
 from tradewind.worker import lifecycle
 
 CONNECTING = (
+    tasks.cutover,
     tasks.deployments,
+    tasks.executions,
     tasks.images,
     tasks.leftovers,
     tasks.machines,
+    tasks.preflights,
+    tasks.rehearsals,
+    tasks.removals,
     tasks.site,
     tasks.volumes,
     tasks.workers,
@@ -51,8 +62,12 @@ def set_the_stage(stage: Stage, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(tasks.morphs, "inspect", stage.answering("inspect guest", GUEST))
     patch.setattr(mount, "mount", stage.answering("mount", MountedGuest(root="/mnt")))
     patch.setattr(mount, "unmount", stage.answering("unmount"))
+    patch.setattr(stacks, "close", stage.answering("close guest"))
     patch.setattr(plan, "perform", stage.morph)
     patch.setattr(boot, "prove_boot", stage.prove)
+    patch.setattr(systemd_state, "read", lambda *_, **__: stage.systemd)
+    patch.setenv(evidence.VARIABLE, str(stage.evidence))
+    patch.setattr(tasks.attempts, "PAUSE", 0.0)
     _watch(stage, patch)
 
 
@@ -61,15 +76,18 @@ def _watch(stage: Stage, patch: pytest.MonkeyPatch) -> None:
         (storage, "create_volume", lambda _c, volume: f"create {disk_of(volume)}"),
         (storage, "grow_volume", lambda _c, volume: f"grow {disk_of(volume)}"),
         (storage, "clone_volume", lambda _c, volume, _to: f"clone {disk_of(volume)}"),
+        (overlays, "make", lambda _c, volume, _to: f"overlay {disk_of(volume)}"),
+        (overlays, "commit", lambda _c, _w, layer, _to: f"commit {layer.disk_id}"),
         (lifecycle, "start", lambda *arguments: f"start worker {arguments[3].purpose}"),
         (lifecycle, "discard", lambda _c, _pool, label: f"discard worker {label.purpose}"),
         (domains, "attach_volume", lambda _c, _name, volume: f"attach {volume.disk_id}"),
         (domains, "detach_disk", lambda *_: "detach"),
         (domains, "define", lambda *_: "define"),
         (domains, "start", lambda _c, name: f"start {name}"),
+        (domains, "stop", lambda _c, name: f"stop {name}"),
         (domains, "write_label", lambda _c, _name, label: f"label {label.state}"),
         (Ledger, "begin", lambda _l, _transfer, kind, *_: f"begin {kind}"),
-        (Ledger, "mark_synced", lambda *_: "mark synced"),
+        (Ledger, "complete", lambda *_: "record replica"),
         (Ledger, "finish", lambda _l, _run, state, *_: f"finish {state}"),
         (Ledger, "mark_changed", lambda *_: "replica changes"),
         (Ledger, "give_away", lambda *_: "give replica away"),

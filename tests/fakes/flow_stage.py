@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import libvirt
+from lxml import etree
 from prefect.context import TaskRunContext
 from pydantic import SecretStr
 
@@ -22,16 +23,19 @@ from tradewind.host import domains, reconcile, storage
 from tradewind.host.connection import translate
 from tradewind.host.console import Console
 from tradewind.ledger import Ledger, open_ledger
+from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.guest import Family, GuestOS, Outcome, StepReport
 from tradewind.model.host import HostAccess
 from tradewind.model.label import Label
-from tradewind.model.ledger import RunKind, RunState
-from tradewind.model.machine import Nic, VirtualMachine
+from tradewind.model.ledger import RunKind
+from tradewind.model.machine import Nic, PowerState, VirtualMachine
+from tradewind.model.migrate import ShutDown
 from tradewind.model.progress import DiskResult
-from tradewind.model.report import BootEvidence, BootProof
-from tradewind.model.requests import DeployRequest, TransferRequest
-from tradewind.model.storage import Volume
-from tradewind.model.worker import Worker, WriterAccess
+from tradewind.model.proof import BootEvidence, BootProof, SystemdState
+from tradewind.model.requests import TransferRequest
+from tradewind.model.run import Run
+from tradewind.model.storage import Checkpoint, Volume
+from tradewind.model.worker import HttpsAccess, Worker
 from tradewind.morphing import plan
 from tradewind.ports import Completed, Snapshot
 from tradewind.streaming.copy import CopyJob
@@ -72,19 +76,37 @@ class Source(MemorySource):
     stage: "Stage | None" = None
 
     def inspect(self, machine_id: str) -> VirtualMachine:
-        return super().inspect(machine_id).model_copy(update={"nics": (NIC,)})
+        power = PowerState.SHUT_OFF if machine_id in self.off else PowerState.RUNNING
+        return super().inspect(machine_id).model_copy(update={"nics": (NIC,), "power": power})
 
     @contextmanager
     def snapshot(
-        self, machine: VirtualMachine, run_id: str, since: Any = None
+        self,
+        machine: VirtualMachine,
+        run: Run,
+        since: Checkpoint | None = None,
+        *,
+        track: bool = True,
     ) -> Iterator[Snapshot]:
         assert self.stage is not None
         self.stage.note(f"freeze {machine.name}")
         try:
-            with super().snapshot(machine, run_id, since) as frozen:
+            with super().snapshot(machine, run, since, track=track) as frozen:
                 yield frozen
         finally:
             self.stage.note("thaw")
+
+    def shut_down(self, machine: VirtualMachine, *, timeout: float, force: bool) -> ShutDown:
+        assert self.stage is not None
+        self.stage.note(f"shut down {machine.name}")
+        self.stage.instead_of_shutdown()
+        return super().shut_down(machine, timeout=timeout, force=force)
+
+    def start(self, machine: VirtualMachine) -> None:
+        assert self.stage is not None
+        self.stage.note(f"start {machine.name} again")
+        self.stage.instead_of_way_back()
+        super().start(machine)
 
 
 @dataclass
@@ -101,10 +123,19 @@ class Stage:
     # The task runs that opened a connection, by the names that the UI shows.
     task_runs: list[str] = field(default_factory=list)
     source: Source = field(default_factory=lambda: Source({}))
-    # What happens instead of the stream, and of the proof of the boot.
+    # What happens instead of the stream, of the proof of the boot, and so on.
     instead_of_stream: Callable[[], None] = lambda: None
+    instead_of_morph: Callable[[], None] = lambda: None
     instead_of_proof: Callable[[], None] = lambda: None
+    instead_of_shutdown: Callable[[], None] = lambda: None
+    instead_of_way_back: Callable[[], None] = lambda: None
     shell: Shell = field(default_factory=lambda: Shell([]))
+    systemd: SystemdState = field(default_factory=lambda: SystemdState(state="running"))
+
+    @property
+    def evidence(self) -> Path:
+        """Where evidence of boots is kept."""
+        return Path(self.ledger_place).parent / "evidence"
 
     def note(self, line: str) -> None:
         self.diary.append(line)
@@ -144,8 +175,7 @@ class Stage:
                 written = reconcile.new_replica(known.id, new).model_copy(update={"blank": False})
                 ledger.plan_volumes(known.id, [written])
                 storage.create_volume(self.host, new.volume)
-            ledger.mark_synced(run)
-            ledger.finish(run, RunState.COMPLETED)
+            ledger.complete(run, known, run.begun, None)
         self.diary.clear()
 
     def volumes(self) -> set[str]:
@@ -155,6 +185,16 @@ class Stage:
             for pool in self.host.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE)
             for volume in pool.listAllVolumes()
         }
+
+    def attached_paths(self) -> list[str]:
+        """Name what is plugged into workers at the moment, as the host calls it."""
+        documents = [xml for plugged in self.host.host.plugged.values() for xml in plugged]
+        sources = [etree.fromstring(xml).find("source") for xml in documents]
+        return [source.get("file", "") for source in sources if source is not None]
+
+    def networks(self) -> set[str]:
+        """Name all networks on the host."""
+        return {network.name() for network in self.host.listAllNetworks()}
 
     def domains(self) -> set[str]:
         """Name all domains on the host."""
@@ -174,7 +214,9 @@ class Stage:
     @contextmanager
     def listen(self, access: HostAccess, domain: str) -> Iterator[Console]:
         domains.require_domain(self.host, domain)
-        yield Console()
+        console = Console()
+        console.feed(b"\x1b[1;1HGRUB loading.\r\nweb01 login: ")
+        yield console
 
     @contextmanager
     def open_shell(self, _to: object) -> Iterator[Shell]:
@@ -201,19 +243,20 @@ class Stage:
             seconds_to_ssh=12.5,
         )
 
-    def launch(self, _remote: object, worker: Worker, _volumes: object) -> WriterAccess:
+    def launch(self, _remote: object, worker: Worker, *_: object) -> HttpsAccess:
         self.note("start writer")
-        return WriterAccess(
+        return HttpsAccess(
             address=worker.address,
             port=8677,
             ca_certificate="ca",
             client_certificate="certificate",
             client_key=SecretStr(self.worker_key),
+            digest_key=SecretStr("00" * 32),
         )
 
     def copy(self, jobs: Sequence[CopyJob], *_: object) -> list[DiskResult]:
-        blank = "blank" if all(job.blank for job in jobs) else "not blank"
-        self.note(f"stream {' '.join(job.disk_id for job in jobs)} ({blank})")
+        targets = ", ".join(sorted({job.target for job in jobs}))
+        self.note(f"stream {' '.join(job.disk_id for job in jobs)} ({targets})")
         self.instead_of_stream()
         return [
             DiskResult(
@@ -221,6 +264,7 @@ class Stage:
                 capacity=job.capacity,
                 read=job.capacity,
                 sent=MiB,
+                wire=MiB // 4,
                 zeroed=0,
                 same=0,
                 verified=MiB,
@@ -232,6 +276,7 @@ class Stage:
     def morph(self, step: Any, *_: object) -> StepReport:
         name = plan.name(step)
         self.note(f"morph {name}")
+        self.instead_of_morph()
         outcome = Outcome(changed=True, summary="done")
         return StepReport(step=name, purpose="Why.", outcome=outcome, seconds=0.1)
 

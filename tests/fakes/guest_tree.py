@@ -30,6 +30,7 @@ class FakeGuestTree:
             ("cp -a", self._keep),
             ("for path; do", self._present),
             ("for pattern; do", self._read),
+            ("kill -9", completed),  # what a command that was late left running
         ]
         for path, text in files.items():
             self.write_text(path, text)
@@ -54,6 +55,10 @@ class FakeGuestTree:
         self._local(path).parent.mkdir(parents=True, exist_ok=True)
         self._local(path).write_text(text)
         self._local(path).chmod(mode)
+
+    def write_bytes(self, path: str, content: bytes) -> None:
+        self._local(path).parent.mkdir(parents=True, exist_ok=True)
+        self._local(path).write_bytes(content)
 
     def remove(self, path: str) -> None:
         self._local(path).unlink(missing_ok=True)

@@ -61,13 +61,22 @@ class Host:
     """What the driver does not keep: by path, or by the name of the domain."""
 
     contents: dict[str, bytearray] = field(default_factory=dict)
+    # Files in folders that are no pools, until one is made of them.
+    files: dict[str, bytes] = field(default_factory=dict)
     capacities: dict[str, int] = field(default_factory=dict)
     plugged: dict[str, list[str]] = field(default_factory=dict)
+    # What lies below overlays, by path; and how merges of them end.
+    backings: dict[str, str] = field(default_factory=dict)
+    merge_fails: bool = False
     unplugging: dict[str, int] = field(default_factory=dict)
     backups: dict[str, str] = field(default_factory=dict)
     addresses: dict[str, dict[str, Any]] = field(default_factory=dict)
     with_agent: set[str] = field(default_factory=set)
+    # What machines show, as PPM.
+    screens: dict[str, bytes] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    # What a backup's XML must not contain, and what is said of it then.
+    refusals: list[tuple[str, libvirt.libvirtError]] = field(default_factory=list)
     # How often a guest is looked at until it has let go of a disk.
     looks: int = 1
     # How the next stream behaves.
@@ -100,6 +109,23 @@ class FakeConnection:
     def storagePoolLookupByName(self, name: str) -> "FakePool":  # noqa: N802
         return FakePool(self._real.storagePoolLookupByName(name), self.host)
 
+    def storageVolLookupByPath(self, path: str) -> "FakeVolume":  # noqa: N802
+        return FakeVolume(self._real.storageVolLookupByPath(path), self.host)
+
+    def storagePoolCreateXML(self, xml: str, flags: int = 0) -> "FakePool":  # noqa: N802
+        pool = self._real.storagePoolCreateXML(xml, flags)
+        folder = etree.fromstring(xml).findtext("target/path")
+        self.host.calls.append(f"pool {pool.name()} of {folder}")
+        for path, content in self.host.files.items():
+            if path.rpartition("/")[0] == folder:
+                name = path.rpartition("/")[2]
+                volume = pool.createXML(
+                    f"<volume><name>{name}</name><capacity>{len(content)}</capacity>"
+                    "<target><format type='raw'/></target></volume>"
+                )
+                self.host.contents[volume.path()] = bytearray(content)
+        return FakePool(pool, self.host)
+
     def newStream(self, _flags: int = 0) -> "FakeStream":  # noqa: N802
         return FakeStream(self.host)
 
@@ -107,9 +133,11 @@ class FakeConnection:
         return (DOCUMENTS / "host-capabilities.xml").read_text()
 
     def getDomainCapabilities(  # noqa: N802
-        self, _emulator: str | None, _arch: str, _machine: str, virtualization: str, _flags: int
+        self, _emulator: str | None, _arch: str, machine: str, virtualization: str, _flags: int
     ) -> str:
         kind = "kvm" if virtualization == "kvm" else "tcg"
+        if machine.startswith("pc") and "q35" not in machine:
+            kind = "pc-tcg"
         return (DOCUMENTS / f"domain-capabilities-{kind}.xml").read_text()
 
     def baselineHypervisorCPU(self, *_arguments: object) -> str:  # noqa: N802
@@ -134,7 +162,11 @@ class FakePool:
         return [FakeVolume(volume, self._host) for volume in self._real.listAllVolumes()]
 
     def createXML(self, xml: str) -> "FakeVolume":  # noqa: N802
-        return FakeVolume(self._real.createXML(xml), self._host)
+        volume = self._real.createXML(xml)
+        backing = etree.fromstring(xml).findtext("backingStore/path")
+        if backing:
+            self._host.backings[volume.path()] = backing
+        return FakeVolume(volume, self._host)
 
     def createXMLFrom(self, xml: str, original: "FakeVolume") -> "FakeVolume":  # noqa: N802
         clone = self._real.createXMLFrom(xml, original._real)
@@ -232,6 +264,9 @@ class FakeDomain:
         devices = document.find("devices")
         assert devices is not None
         devices.extend(etree.fromstring(device) for device in self._plugged())
+        sources = devices.findall("disk/source")
+        for index, source in enumerate(reversed(sources), 1):  # as QEMU's nodes are numbered
+            source.set("index", str(index))
         return etree.tostring(document, encoding="unicode")
 
     def attachDeviceFlags(self, device: str, flags: int) -> None:  # noqa: N802
@@ -245,6 +280,44 @@ class FakeDomain:
         assert serial is not None
         self._host.unplugging[serial] = self._host.looks
 
+    def blockCommit(  # noqa: N802
+        self, target: str, base: None, top: None, bandwidth: int, flags: int
+    ) -> None:
+        assert (base, top, bandwidth) == (None, None, 0)
+        assert flags == libvirt.VIR_DOMAIN_BLOCK_COMMIT_ACTIVE
+        self._host.calls.append(f"commit {target}")
+        if not self._host.merge_fails:
+            self._change_disk(target, "<target", "<mirror ready='yes'/><target")
+
+    def blockJobInfo(self, _target: str, _flags: int) -> dict[str, int]:  # noqa: N802
+        return {}
+
+    def blockJobAbort(self, target: str, flags: int) -> None:  # noqa: N802
+        """Pivot: what lies below has all that was written above, and takes its place."""
+        assert flags == libvirt.VIR_DOMAIN_BLOCK_JOB_ABORT_PIVOT
+        above = next(
+            path
+            for device in self._plugged()
+            if (path := self._path_of(device)) in self._host.backings and target in device
+        )
+        below = self._host.backings[above]
+        if self._host.contents[above]:
+            self._host.contents[below] = bytearray(self._host.contents[above])
+        self._host.calls.append(f"pivot {target}")
+        self._change_disk(target, above, below)
+        self._change_disk(target, "<mirror ready='yes'/>", "")
+
+    def _path_of(self, device: str) -> str:
+        source = etree.fromstring(device).find("source")
+        assert source is not None
+        return source.get("file") or source.get("dev") or ""
+
+    def _change_disk(self, target: str, old: str, new: str) -> None:
+        there = self._host.plugged[self._real.name()]
+        there[:] = [
+            device.replace(old, new) if f'dev="{target}"' in device else device for device in there
+        ]
+
     def _plugged(self) -> Sequence[str]:
         for serial in list(self._host.unplugging):
             self._host.unplugging[serial] -= 1
@@ -253,6 +326,14 @@ class FakeDomain:
                 there = self._host.plugged[self._real.name()]
                 there[:] = [device for device in there if f"<serial>{serial}<" not in device]
         return self._host.plugged.get(self._real.name(), [])
+
+    def screenshot(self, stream: FakeStream, screen: int) -> str:
+        assert screen == 0
+        picture = self._host.screens.get(self._real.name())
+        if picture is None:
+            raise libvirt_error(libvirt.VIR_ERR_INTERNAL_ERROR, "no screen to take a picture of")
+        stream.content = bytearray(picture)
+        return "image/x-portable-pixmap"
 
     def interfaceAddresses(self, source: int) -> dict[str, Any]:  # noqa: N802
         self._host.calls.append(f"addresses {source}")
@@ -272,7 +353,12 @@ class FakeDomain:
         return 1
 
     def backupBegin(self, xml: str, checkpoint: str | None, flags: int) -> None:  # noqa: N802
-        assert (checkpoint, flags) == (None, 0)
+        assert flags == 0
+        for pattern, error in self._host.refusals:
+            if pattern in f"{xml}{checkpoint}":
+                raise error
+        if checkpoint is not None:
+            self._real.checkpointCreateXML(checkpoint)
         self._host.calls.append("begin backup")
         self._host.backups[self._real.name()] = xml
 

@@ -4,21 +4,22 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 PROGRAMS = (
     "sh", "env", "cat", "head", "test", "readlink", "mkdir", "dirname", "rm", "cp", "mv", "chmod",
-    "stat", "ls", "grep", "sleep", "echo",
+    "stat", "ls", "grep", "sleep", "echo", "tr",
 )  # fmt: skip
 FOLDERS = ("dev", "dev/pts", "proc", "sys", "run", "tmp", "etc", "usr/sbin", "root", "boot")
 
 
-def build(root: Path) -> Path:
+def build(root: Path, programs: Sequence[str] = ()) -> Path:
     for folder in FOLDERS:
         (root / folder).mkdir(parents=True, exist_ok=True)
     (root / "usr" / "bin").mkdir(parents=True, exist_ok=True)
     (root / "bin").symlink_to("usr/bin")
-    for program in PROGRAMS:
+    for program in (*PROGRAMS, *programs):
         found = shutil.which(program)
         assert found, program
         shutil.copy2(Path(found).resolve(), root / "usr/bin" / program)

@@ -9,30 +9,69 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tradewind.model.worker import WriterAccess
+from pydantic import SecretStr
+
+from tests.fakes.ssh_server import Server
+from tradewind.model.host import HostAccess
+from tradewind.model.label import Purpose
+from tradewind.model.worker import HttpsAccess, SshAccess, Worker
 from tradewind.streaming import writer_service
 from tradewind.streaming.certificates import WriterCertificates, make_certificates
 
 ADDRESS = "127.0.0.1"
+DIGEST_KEY = bytes(range(100, 132))
 
 
 @dataclass(frozen=True, slots=True)
 class WriterProcess:
     """A running service: how to reach it, with which certificates it was started, its pid."""
 
-    access: WriterAccess
+    access: HttpsAccess
     certificates: WriterCertificates
     pid: int
 
 
-def access_with(certificates: WriterCertificates, port: int) -> WriterAccess:
+def access_with(certificates: WriterCertificates, port: int) -> HttpsAccess:
     """Say how to reach a service on the loopback."""
-    return WriterAccess(
+    return HttpsAccess(
         address=ADDRESS,
         port=port,
         ca_certificate=certificates.ca_certificate,
         client_certificate=certificates.client_certificate,
         client_key=certificates.client_key,
+        digest_key=SecretStr(DIGEST_KEY.hex()),
+    )
+
+
+def ssh_access(
+    server: Server, folder: Path, disks: Mapping[str, Path], via: HostAccess | None = None
+) -> SshAccess:
+    """Say how to reach the service through an SSH server on the loopback."""
+    config = folder / "stdio.json"
+    paths = {name: str(path) for name, path in disks.items()}
+    config.write_text(json.dumps({"disks": paths, "digest_key": DIGEST_KEY.hex()}))
+    program = (sys.executable, "-I", writer_service.__file__)
+    return SshAccess(
+        worker=worker_at(server, via),
+        command=(*program, "--stdio", str(config)),
+        digest_key=SecretStr(DIGEST_KEY.hex()),
+    )
+
+
+def worker_at(server: Server, via: HostAccess | None = None) -> Worker:
+    """Take an SSH server on the loopback for a worker."""
+    login = server.access()
+    return Worker(
+        domain="worker",
+        address=login.host,
+        port=login.port,
+        username=login.username,
+        private_key=login.private_key,
+        host_key=login.host_key,
+        purpose=Purpose.TRANSFER,
+        run_id="run",
+        seconds_to_ssh=1,
+        via=via,
     )
 
 
@@ -66,7 +105,12 @@ def _write_config(
     config = folder / "writer.json"
     config.write_text(
         json.dumps(
-            {"address": ADDRESS, "port": 0, "disks": {k: str(v) for k, v in disks.items()}}
+            {
+                "address": ADDRESS,
+                "port": 0,
+                "digest_key": DIGEST_KEY.hex(),
+                "disks": {k: str(v) for k, v in disks.items()},
+            }
             | {name: str(folder / name) for name in texts}
         )
     )

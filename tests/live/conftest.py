@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lab that the live tests share, the machines on it, and the rule that nothing is skipped."""
 
+from collections.abc import Iterator
+
 import pytest
 
 import lab
-from lab import demo_machine, site
+from lab import demo_machine, settings, site
 from lab.records import Lab
+from tests.live.controller import Controller
+from tests.live.postgres import postgres
 from tests.live.tradewind_command import Tradewind
 
 _chosen: list[str] = []
@@ -44,7 +48,7 @@ def the_lab() -> Lab:
     running = lab.up()
     for host in (running.source, running.destination):
         lab.wipe(host)
-    site.LEDGER.unlink(missing_ok=True)
+    settings.ledger_file.unlink(missing_ok=True)
     site.connect_prefect()
     site.store_blocks(running)
     site.stage_worker_image()
@@ -63,3 +67,16 @@ def demo(the_lab: Lab) -> str:
     demo_machine.install(the_lab.source, kvm=the_lab.kvm)
     demo_machine.start(the_lab.source)
     return demo_machine.NAME
+
+
+@pytest.fixture(scope="session")
+def controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]:
+    """A Prefect server on PostgreSQL that asks for a password, set up; its ledger is there too."""
+    with postgres() as database:
+        database.create("prefect")
+        database.create("ledger")
+        made = Controller(tmp_path_factory.mktemp("controller"), database)
+        made.start()
+        made.tradewind("setup")
+        yield made
+        made.stop()

@@ -121,6 +121,7 @@ def live() -> LabLife:
 
 
 def _build() -> Building:
+    _leave_a_ledger()
     began = time.monotonic()
     built = lab.up()
     seconds = time.monotonic() - began
@@ -138,6 +139,12 @@ def _build() -> Building:
         missing_after_kill=missing_after_kill,
         missing_after_repair=status.missing(),
     )
+
+
+def _leave_a_ledger() -> None:
+    """Do what a transfer does that outlives its lab."""
+    settings.state_folder.mkdir(parents=True)
+    settings.ledger_file.touch()
 
 
 def _daemons() -> list[int]:

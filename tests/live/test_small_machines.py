@@ -2,6 +2,7 @@
 """Machines that are shut off, and disk images: transfer, nothing to do, kill, cancel, memory."""
 
 import signal
+import tempfile
 import time
 from pathlib import Path
 
@@ -38,6 +39,11 @@ def replica(lab: Lab, report: TransferReport) -> Path:
     return hosts.volume_file(lab.destination, planned[0].volume.name)
 
 
+def folders_of(pid: int) -> list[Path]:
+    """Where a process kept its keys, on this machine."""
+    return list(Path(tempfile.gettempdir()).glob(f"tradewind-{pid}-*"))
+
+
 def test_killed_swept_and_transferred_again(
     tradewind: Tradewind, the_lab: Lab, quiet: str, image: Path
 ) -> None:
@@ -48,6 +54,7 @@ def test_killed_swept_and_transferred_again(
         time.sleep(3)
         process.kill()
         process.communicate()
+    assert folders_of(process.pid) != []  # with the keys of both hosts and of the worker
     left = hosts.traces(the_lab.destination)
     assert any(name.endswith("-transfer") for name in left["domains"])
 
@@ -58,6 +65,7 @@ def test_killed_swept_and_transferred_again(
     swept = tradewind.run("sweep", site.SOURCE, site.DESTINATION)
     assert swept.status == 0, swept.stderr[-2000:]
     print(swept.stdout)
+    assert folders_of(process.pid) == []
     assert hosts.traces(the_lab.source) == clean["source"]
     after = hosts.traces(the_lab.destination)
     replicas = [name for name in after["volumes"] if name.startswith("quiet-")]

@@ -49,7 +49,16 @@ class Tradewind:
     def transfer_words(
         self, machine: str, *more: str, source: str = site.SOURCE
     ) -> tuple[str, ...]:
-        return ("transfer", machine, "--from", source, "--to", site.DESTINATION, "--json", *more)
+        ends = ("--from", source, "--to", site.DESTINATION)
+        return ("transfer", "run", machine, *ends, "--json", *more)
+
+    def kill_while_streaming(self, machine: str, seconds: float = 1.0) -> None:
+        """Kill a transfer's process a little after its first byte may have been written."""
+        with self.start(*self.transfer_words(machine)) as process:
+            wait_for_line(process, f"mark-written-{machine}", 300)
+            time.sleep(seconds)
+            process.kill()
+            process.communicate()
 
     def deploy(self, machine: str, *more: str, source: str = site.SOURCE) -> DeployReport:
         words = ("deploy", machine, "--from", source, "--to", site.DESTINATION, "--json")

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Guests in stacks of all kinds, in one real worker: found, mounted, written to, and let go."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+import images
+from images import boot, qemu, recipe
+from images.commands import run
+from tests.live import guest_stacks
+from tests.live.guest_stacks import STACKS, Stack
+from tradewind.errors import InspectionError
+from tradewind.model.guest import GuestOS
+from tradewind.model.guest_keys import GuestKey, GuestKeys
+from tradewind.model.machine import FirmwareKind
+from tradewind.morphing import stacks
+from tradewind.morphing.inspect import Machine, inspect
+from tradewind.morphing.mount import mounted
+from tradewind.morphing.tree import RemoteGuestTree
+from tradewind.ports import Remote
+from tradewind.remote import shell
+
+pytestmark = pytest.mark.live
+
+# What stands on the disks of a stack, and what of them is mounted.
+LEFT = """
+for serial; do
+    lsblk -nro KNAME,TYPE "/dev/disk/by-id/virtio-$serial" | grep -vE ' (disk|part)$'
+    lsblk -nro MOUNTPOINT "/dev/disk/by-id/virtio-$serial" | grep .
+done
+ls /run | grep tradewind
+exit 0
+"""
+
+
+def _number_disks() -> dict[str, int]:
+    """Give each disk of each stack a serial, and return the size of their sectors."""
+    sectors: dict[str, int] = {}
+    for stack in STACKS:
+        stack.serials[:] = [f"tw{len(sectors) + number}" for number in range(stack.disks)]
+        sectors |= dict.fromkeys(stack.serials, stack.sector)
+    return sectors | {"own": 512}
+
+
+def _blank(folder: Path) -> list[str]:
+    words: list[str] = []
+    for serial, sector in _number_disks().items():
+        disk = folder / f"{serial}.qcow2"
+        run(["qemu-img", "create", "-q", "-f", "qcow2", disk, "2G"])
+        words += qemu.blank_drive(serial, disk, sector)
+    return words
+
+
+@pytest.fixture(scope="module")
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remote]:
+    """The worker, with all guests on its disks."""
+    image, hardware = images.build("worker"), recipe.load("worker").hardware
+    more = _blank(tmp_path_factory.mktemp("blank"))
+    with boot.started(image, hardware, more) as running:
+        running.wait_for_login(300)
+        key = SecretStr((running.folder / "key").read_text())
+        host_key = (running.folder / "known_hosts").read_text().partition(" ")[2].strip()
+        with shell.connect("127.0.0.1", running.port, "root", key, host_key) as remote:
+            for stack in STACKS:
+                guest_stacks.build(remote, stack)
+            yield remote
+
+
+def look(worker: Remote, stack: Stack) -> GuestOS:
+    keys = GuestKeys(secrets=tuple(GuestKey.of(key) for key in stack.keys), origin="vault")
+    machine = Machine(firmware=FirmwareKind.UEFI, root_device=stack.root_device, keys=keys)
+    return inspect(worker, stack.serials, machine)
+
+
+def left(worker: Remote, stack: Stack) -> str:
+    return worker.run(["sh", "-c", LEFT, "sh", *stack.serials]).stdout
+
+
+@pytest.mark.parametrize(
+    "stack",
+    [
+        pytest.param(stack, id=stack.name, marks=[pytest.mark.slow] if stack.slow else [])
+        for stack in STACKS
+        if not stack.error
+    ],
+)
+def test_it_is_found_written_to_and_let_go(worker: Remote, stack: Stack) -> None:
+    os = look(worker, stack)
+    print(f"\n{stack.name}: {os.pretty_name}; {', '.join(os.notes)}")
+    assert tuple(mount.path for mount in os.mounts) == stack.mounts
+    assert tuple(f"{layer.kind} {layer.name}" for layer in os.layers("/")) == stack.layers
+    assert all(any(note in said for said in os.notes) for note in stack.notes), os.notes
+    assert os.kernels == (guest_stacks.KERNEL,)
+    with mounted(worker, os) as guest:
+        tree = RemoteGuestTree(worker, guest.root)
+        for path in stack.mounts:
+            tree.write_text(f"{path}/written", stack.name)
+        assert_nothing_of_the_worker(tree)
+    stacks.close(worker, stack.serials)
+    assert left(worker, stack) == ""
+    again = look(worker, stack)
+    with mounted(worker, again) as guest:
+        tree = RemoteGuestTree(worker, guest.root)
+        assert [tree.read_text(f"{path}/written") for path in stack.mounts] == [stack.name] * len(
+            stack.mounts
+        )
+    stacks.close(worker, stack.serials)
+    assert left(worker, stack) == ""
+
+
+def assert_nothing_of_the_worker(tree: RemoteGuestTree) -> None:
+    devices = set(tree.list("/dev"))
+    assert {"null", "pts", "disk"} <= devices
+    assert not {"vda", "vda1", "ttyS0", "console"} & devices
+    assert tree.list("/proc/1/root") == tree.list("/")
+
+
+@pytest.mark.parametrize("stack", [s for s in STACKS if s.error], ids=lambda s: s.name)
+def test_it_is_refused_with_words(worker: Remote, stack: Stack) -> None:
+    with pytest.raises(InspectionError, match=stack.error) as caught:
+        look(worker, stack)
+    print(f"\n{stack.name}: {caught.value}")
+    assert caught.value.hint
+    assert left(worker, stack) == ""
+
+
+def test_the_worker_keeps_its_own(worker: Remote) -> None:
+    """Its volume group has the name of a guest's; nobody wrote there or took it away."""
+    assert worker.run(["cat", "/mnt/own/mine"]).stdout == "mine\n"
+    assert worker.run(["ls", "/mnt/own"]).stdout.split() == ["lost+found", "mine"]
+
+
+def test_no_name_became_a_command_and_no_key_a_file(worker: Remote) -> None:
+    for place in ("/pwn", "/tmp/pwned"):
+        assert worker.run(["test", "-e", place], check=False).status == 1
+    pattern = worker.run(["cat", "/proc/sys/kernel/core_pattern"]).stdout
+    assert "written" not in pattern
+    search = "grep -rlsF 'correct horse' /run /tmp /var/log /etc /root; journalctl | grep -c horse"
+    assert worker.run(["sh", "-c", search], check=False).stdout.strip() == "0"
