@@ -73,6 +73,15 @@ def owners(controller: Controller) -> list[tuple[str, str]]:
     return [(json.loads(owner)["host"], state) for owner, _, state in rows]
 
 
+def told(controller: Controller, runs: list[str]) -> tuple[str, ...]:
+    """Name the machines of these runs whose end the server knows as an event, once both are."""
+    named = {"event": {"name": ["tradewind.transfer.completed"]}}
+    events = controller.call("POST", "/events/filter", {"filter": named})["events"]
+    ours = [event for event in events if event["payload"]["flow_run"] in runs]
+    machines = sorted(event["resource"]["tradewind.machine"] for event in ours)
+    return tuple(machines) if len(machines) >= len(runs) else ()
+
+
 def cpu_seconds(pid: int) -> float:
     """Add up what a process and its ended children have taken of the processor: proc(5)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -104,6 +113,7 @@ def test_two_machines_share_the_work(
         wait_for(lambda: all(is_over(controller, run) for run in runs), "both end", 330)
         ends = [controller.call("GET", f"/flow_runs/{run}")["state"] for run in runs]
         assert [end["name"] for end in ends] == ["Completed", "Completed"], ends
+        assert wait_for(lambda: told(controller, runs), "their ends are told", 60) == MACHINES
         spent = wait_for(lambda: _rested(one.pid, two.pid), "their processes end", 30) - before
         grown = (database_size(controller) - size) // 2
         print(f"\na transfer: {spent / 2:.1f} s of processor on the controller,", end=" ")
