@@ -180,7 +180,8 @@ def mdadm_conf(recipe: Recipe, layout: Layout) -> str:
     lines = (
         f"ARRAY /dev/md/{array.name} UUID={array_uuid(recipe, array)}" for array in layout.arrays
     )
-    return "\n".join(("HOMEHOST <ignore>", *lines, ""))
+    # Without an address to write to, Debian's mdmonitor.service refuses to start.
+    return "\n".join(("HOMEHOST <ignore>", "MAILADDR root", *lines, ""))
 
 
 def container_uuid(recipe: Recipe, crypt: Encrypted) -> uuid.UUID:
