@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from lab import lifecycle, namespaces, settings, status
+from lab.errors import LabError
 from lab.records import HOSTS, HostPlan
 from tradewind.errors import TradewindError
 from tradewind.units import human_duration
@@ -84,6 +85,21 @@ def demo() -> None:
     from lab import demo as story  # noqa: PLC0415 - builds on Prefect, which takes seconds to load
 
     story.run(console)
+
+
+@app.command()
+def machine() -> None:
+    """Start the demo machine on the source, for a move of your own; the lab has to be up."""
+    import images  # noqa: PLC0415 - as above
+    from lab import demo, demo_machine  # noqa: PLC0415
+
+    lab = lifecycle.describe()
+    if lab is None:
+        raise LabError("the lab is not up", "python -m lab up")
+    images.build_mirror()
+    demo.start_source(lab)
+    demo.wait_until_it_answers(demo_machine.ADDRESS)
+    console.print(f"“{demo_machine.NAME}” runs on the source and answers at {demo_machine.ADDRESS}")
 
 
 @app.command("test")
