@@ -113,6 +113,7 @@ def test_other_programs_checkpoints_do_not_disturb(
     assert_equal(the_lab, busy, second)
 
 
+@pytest.mark.slow
 def test_shut_off_machine_is_read_by_what_changed_too(
     tradewind: Tradewind, the_lab: Lab, busy: Running
 ) -> None:
@@ -179,6 +180,7 @@ def test_grown_disk_and_new_disk_are_looked_at_in_full_and_the_rest_is_not(
     assert_equal(the_lab, busy, report)
 
 
+@pytest.mark.slow
 def test_volume_removed_behind_our_back_is_made_again(
     tradewind: Tradewind, the_lab: Lab, busy: Running
 ) -> None:
@@ -231,6 +233,7 @@ def test_raw_disks_are_compared(tradewind: Tradewind, the_lab: Lab) -> None:
     hosts.assert_same_contents(machine.image("vda"), there)
 
 
+@pytest.mark.slow
 def test_killed_execution_leaves_no_checkpoint_behind(
     tradewind: Tradewind, the_lab: Lab, busy: Running
 ) -> None:

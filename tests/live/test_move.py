@@ -62,7 +62,7 @@ def rounds(tradewind: Tradewind, moving: str) -> list[TransferReport]:
 
 
 @pytest.fixture(scope="module")
-def move(tradewind: Tradewind, moving: str, rounds: list[TransferReport]) -> MigrateReport:
+def move(tradewind: Tradewind, moving: str) -> MigrateReport:
     """The move, which asks before it shuts the machine down."""
     words = ("migrate", moving, "--from", site.SOURCE, "--to", site.DESTINATION, "--json")
     with tradewind.start(*words, "--name", MOVED) as process:
@@ -74,6 +74,7 @@ def move(tradewind: Tradewind, moving: str, rounds: list[TransferReport]) -> Mig
     return MigrateReport.model_validate_json(stdout)
 
 
+@pytest.mark.slow
 def test_each_round_reads_only_what_changed(rounds: list[TransferReport]) -> None:
     for report in rounds:
         print(
@@ -153,6 +154,7 @@ def test_move_that_fails_starts_the_source_again(the_lab: Lab, empty: Running) -
     assert "runs on lab-source again" in report["data"]
 
 
+@pytest.mark.slow
 def test_machine_that_does_not_shut_down_is_left_running(the_lab: Lab, empty: Running) -> None:
     from flows.migrate import migrate  # noqa: PLC0415
 

@@ -84,6 +84,7 @@ def worker_of(host: LabHost) -> str:
     return worker
 
 
+@pytest.mark.slow
 def test_worker_that_dies(tradewind: Tradewind, the_lab: Lab, image: Path) -> None:
     began = received()
     with streaming(tradewind, the_lab, "lost-worker", image) as process:
@@ -92,6 +93,7 @@ def test_worker_that_dies(tradewind: Tradewind, the_lab: Lab, image: Path) -> No
     check(the_lab, report, image, began)
 
 
+@pytest.mark.slow
 def test_source_connection_that_dies(tradewind: Tradewind, the_lab: Lab, image: Path) -> None:
     """The SSH client that carries the source's bytes is killed."""
     began = received()

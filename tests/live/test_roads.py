@@ -91,7 +91,11 @@ def without_replicas(traces: dict[str, list[str]]) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize(
     "trip",
-    [Trip("https", NAT, "lease"), Trip("ssh", NAT, "agent"), Trip("ssh", LAN, "lease")],
+    [
+        Trip("https", NAT, "lease"),
+        Trip("ssh", NAT, "agent"),
+        pytest.param(Trip("ssh", LAN, "lease"), marks=pytest.mark.slow),
+    ],
     ids=lambda trip: trip.name,
 )
 def test_the_disk_arrives(tradewind: Tradewind, the_lab: Lab, image: Path, trip: Trip) -> None:
