@@ -18,7 +18,7 @@ def run(*, slow: bool, chosen: list[str]) -> int:
     try:
         site.connect_prefect()
         marks = "live" if slow else "live and not slow"
-        pytest = [sys.executable, "-m", "pytest", "-m", marks, "-v", "-s", "--durations=15"]
+        pytest = [sys.executable, "-m", "pytest", "-m", marks, "-v", "-s", "--durations=40"]
         return subprocess.run([*pytest, *(chosen or ["tests/live"])], check=False).returncode
     finally:
         lifecycle.down()
