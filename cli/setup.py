@@ -125,15 +125,34 @@ def validate_endpoint(name: Name, json: Json = False) -> None:
         seen = SeenEndpoint(name=name, facts=facts, findings=found)
         typer.echo(seen.model_dump_json(indent=2))
         return
-    table = Table(title=f"{name}: {facts.hostname}", show_header=False)
-    for key, value in facts.model_dump(exclude={"cpu_features"}).items():
-        table.add_row(key, ", ".join(value) if isinstance(value, tuple) else str(value))
-    console.print(table)
+    console.print(facts_table(name, facts))
     for finding in found:
         console.print(f"{finding.severity}: {finding.what}", markup=False)
         console.print(f"  → {finding.remedy}", markup=False)
     if not found:
         console.print("nothing is missing")
+
+
+def facts_table(name: str, facts: HostFacts) -> Table:
+    """Show what a person asks of a host; the long lists of libvirt are for --json."""
+    table = Table(title=f"{name}: {facts.hostname}", show_header=False)
+    firmware = ["BIOS", *(["UEFI"] if facts.uefi else ())]
+    said = {
+        "libvirt, QEMU": f"{facts.libvirt_version}, {facts.qemu_version}",
+        "guests run": "on KVM" if facts.kvm else "emulated",
+        "firmware": ", ".join([*firmware, *(["Secure Boot"] if facts.secure_boot else ())]),
+        "TPM": "yes" if facts.tpm else "no",
+        "machine type": facts.machine_type,
+        "CPU modes": ", ".join(facts.cpu_modes),
+        "disk buses": ", ".join(facts.disk_buses),
+        "storage pools": ", ".join(facts.pools),
+        "networks": ", ".join((*facts.networks, *facts.port_groups)),
+        "host's NICs, bridges": ", ".join(facts.devices),
+    }
+    for what, words in said.items():
+        if words:
+            table.add_row(what, Text(words))
+    return table
 
 
 @endpoint_app.command("limit")

@@ -15,6 +15,7 @@ import cli.setup
 import tasks.site
 from cli.machines import machine_table
 from tests.fakes.memory import MemorySource
+from tradewind.model.host import HostFacts
 from tradewind.model.machine import PowerState
 from tradewind.model.options import ProviderOptions
 from tradewind.model.overview import DiskOverview, MachineOverview
@@ -77,3 +78,28 @@ def test_machines_for_programs(monkeypatch: pytest.MonkeyPatch) -> None:
         "disks": [{"id": "sda", "capacity": 512, "untracked": ""}],
         "problem": "",
     }
+
+
+def test_host_is_shown_by_what_a_person_asks_of_it() -> None:
+    facts = HostFacts(
+        hostname="kvm1",
+        libvirt_version="9.0.0",
+        qemu_version="7.2.22",
+        kvm=False,
+        uefi=True,
+        secure_boot=False,
+        tpm=True,
+        cpu_modes=("maximum", "custom"),
+        cpu_features=("aes",),
+        machine_type="pc-q35-7.2",
+        pools=("default", "[fast]"),
+        networks=("lan",),
+        machine_types=("isapc",),
+    )
+    shown = "\n".join(lines_of(lambda _: cli.setup.facts_table("new", facts), ()))
+    assert "9.0.0, 7.2.22" in shown
+    assert "emulated" in shown
+    assert "BIOS, UEFI" in shown
+    assert "default, [fast]" in shown
+    for long in ("isapc", "aes", "disk buses", "Secure Boot"):
+        assert long not in shown
