@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tradewind`: the commands."""
 
+import logging
 import sys
 from typing import Annotated
 
@@ -108,6 +109,8 @@ def give_up(
 
 def main() -> None:
     """Run a command; an expected error is a sentence and an exit code (cli/endings.py)."""
+    # At the end Prefect's client warns that an event is still on its way, as one always is.
+    logging.getLogger("EventsWorker").setLevel(logging.ERROR)
     try:
         app()
     except BaseException as error:

@@ -31,6 +31,7 @@ from cli.project import planned_for
 from cli.stored import Stored
 from tradewind.errors import NotFoundError
 from tradewind.model.record import Record
+from tradewind.units import whole_duration
 
 # What tells the deployments that were made by command from those of prefect.yaml.
 TAG: Final = "tradewind-stored"
@@ -202,5 +203,5 @@ def _words(schedule: Any) -> str:
     if isinstance(schedule, CronSchedule):
         return f"{schedule.cron} ({schedule.timezone or 'UTC'})"
     if isinstance(schedule, IntervalSchedule):
-        return f"every {schedule.interval}"
+        return f"every {whole_duration(schedule.interval.total_seconds())}"
     return str(schedule)

@@ -33,3 +33,11 @@ def human_duration(seconds: float) -> str:
         return f"{minutes} min {rest:02d} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min"
+
+
+def whole_duration(seconds: float) -> str:
+    """Say whole seconds in the largest unit that leaves no rest: "45 s", "15 min", "4 h", "1 d"."""
+    whole = round(seconds)
+    sizes = {"d": 86400, "h": 3600, "min": 60, "s": 1}
+    unit, size = next((unit, size) for unit, size in sizes.items() if whole % size == 0)
+    return f"{whole // size} {unit}"

@@ -1,7 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from tradewind.units import GiB, KiB, MiB, TiB, human_duration, human_rate, human_size
+from tradewind.units import (
+    GiB,
+    KiB,
+    MiB,
+    TiB,
+    human_duration,
+    human_rate,
+    human_size,
+    whole_duration,
+)
 
 
 @pytest.mark.parametrize(
@@ -38,3 +47,11 @@ def test_rates() -> None:
 )
 def test_durations_as_a_person_says_them(seconds: float, text: str) -> None:
     assert human_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(15, "15 s"), (90, "90 s"), (180, "3 min"), (5400, "90 min"), (14400, "4 h"), (172800, "2 d")],
+)
+def test_intervals_in_their_largest_whole_unit(seconds: float, text: str) -> None:
+    assert whole_duration(seconds) == text

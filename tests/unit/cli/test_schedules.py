@@ -75,7 +75,7 @@ def scheduled(machine: str, **more: Any) -> Stored:
         id=uuid4(),
         name=machine,
         flow="transfer",
-        when="every 0:15:00",
+        when="every 15 min",
         paused=False,
         request={**asked, **more},
         next_run=NOON + timedelta(minutes=5),
@@ -125,7 +125,7 @@ def test_stored_transfers_are_listed_beside_replicas() -> None:
         next(line for line in lines if f"│ {name} " in line) for name in ("db", "web", "idle")
     )
     assert "│ –        │ db" in db
-    assert "every 0:15:00, paused" in web
+    assert "every 15 min, paused" in web
     assert "none" in never
     assert not [line for line in lines if "nightly" in line]
 
@@ -143,4 +143,4 @@ def test_schedules_of_machines_and_groups() -> None:
     console = Console(width=120)
     with console.capture() as capture:
         console.print(schedule_table([scheduled("db")]))
-    assert "every 0:15:00" in capture.get()
+    assert "every 15 min" in capture.get()
