@@ -8,7 +8,7 @@ from tradewind.domainxml import devices
 from tradewind.domainxml.document import E, Element, attribute, find, parse, to_text
 from tradewind.domainxml.labels import label_element
 from tradewind.errors import HypervisorError
-from tradewind.model.label import Label
+from tradewind.model.label import Label, Purpose
 from tradewind.model.network import Plug
 from tradewind.model.worker import WorkerSpec
 
@@ -46,7 +46,7 @@ def worker_domain(worker: WorkerDomain) -> str:
             E.vcpu(str(worker.spec.vcpus), placement="static"),
             E.os(E.type("hvm", arch="x86_64", machine=worker.machine_type), E.boot(dev="hd")),
             E.features(E.acpi(), E.apic()),
-            E.cpu(mode="host-passthrough" if worker.kvm else "maximum", check="none"),
+            _cpu(worker),
             E.clock(offset="utc"),
             E.on_poweroff("destroy"),
             E.on_reboot("restart"),
@@ -55,6 +55,18 @@ def worker_domain(worker: WorkerDomain) -> str:
             type="kvm" if worker.kvm else "qemu",
         )
     )
+
+
+def _cpu(worker: WorkerDomain) -> Element:
+    if worker.kvm:
+        return E.cpu(mode="host-passthrough", check="none")
+    cpu = E.cpu(mode="maximum", check="none")
+    # TCG emulates vectors of 256 bits slowly, and both glibc and OpenSSL prefer them where they
+    # exist. Without them a worker booted in 43 s instead of 49 s, with ChaCha20 at 35 MB/s instead
+    # of 13. One that adapts guests keeps them: a guest's own programs may be built for them.
+    if worker.label.purpose is Purpose.TRANSFER:
+        cpu.extend(E.feature(policy="disable", name=name) for name in ("avx", "avx2"))
+    return cpu
 
 
 def _devices(worker: WorkerDomain) -> Element:

@@ -9,7 +9,7 @@ from tradewind.domainxml.worker import (
     free_target,
     worker_domain,
 )
-from tradewind.model.label import Label
+from tradewind.model.label import Label, Purpose
 from tradewind.model.worker import WorkerAddressSource, WorkerSpec
 from tradewind.units import GiB, MiB
 
@@ -46,6 +46,13 @@ def test_worker_under_emulation(label: Label, same_as_golden: Compare) -> None:
 
 def test_worker_with_kvm(label: Label, same_as_golden: Compare) -> None:
     same_as_golden("worker-kvm", worker_domain(worker(label, kvm=True)))
+
+
+def test_worker_that_adapts_guests_has_all_that_can_be_emulated(label: Label) -> None:
+    morphing = label.model_copy(update={"purpose": Purpose.MORPHING})
+    xml = worker_domain(worker(morphing, kvm=False))
+    assert 'mode="maximum"' in xml
+    assert "avx" not in xml
 
 
 def test_every_disk_slot_has_its_root_port(label: Label) -> None:
