@@ -1,19 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A machine that never stops writing: replicated again and again, then moved; a failed move."""
+"""Moves: of a light machine, of a busy one that is adapted as well, and some that fail.
+
+The busy one is a Debian with all that has to be done to it: a quarter of an hour under emulation,
+so it runs with `make test-all`.
+"""
 
 import hashlib
+from collections.abc import Iterator
 
+import libvirt
 import pytest
 
 import lab
 from lab import demo_machine, site
 from lab.records import Lab
-from tests.live import durations, hosts, running
+from tests.live import durations, hosts, light, running
 from tests.live.running import Running
 from tests.live.tradewind_command import Tradewind, wait_for_line
 from tradewind.errors import LateError
+from tradewind.host.connection import connect
 from tradewind.model.landing import Landing
 from tradewind.model.migrate import Go, MigrateReport, MigrateRequest
+from tradewind.model.proof import BootEvidence
 from tradewind.model.report import TransferReport
 from tradewind.model.requests import TransferRequest
 from tradewind.remote import shell
@@ -37,6 +45,9 @@ while true; do
   [ $((n % 9)) -ne 0 ] || dd if=/dev/zero of=zeroes bs=64k count=20 2>/dev/null
 done
 """
+# What the light machine writes down: seconds since 1970, and durable before the next ones.
+TICKED = "/root/ticked"
+TICK = f"date +%s.%N >{TICKED}.new && sync {TICKED}.new && mv {TICKED}.new {TICKED}"
 CHECK = "cd /srv/load && cat *.sum | sha256sum -c --quiet && ls *.sum | wc -l && sha256sum *.sum"
 RECORDS = ["cat", "/srv/journal/records"]
 
@@ -88,6 +99,7 @@ def test_each_round_reads_only_what_changed(rounds: list[TransferReport]) -> Non
         assert sum(disk.read for disk in report.disks) < 600 * MiB
 
 
+@pytest.mark.slow
 def test_outage_is_measured_and_split_into_its_parts(move: MigrateReport) -> None:
     print(f"\noutage: {human_duration(move.outage_seconds)}, shut down {move.shut_down.how}")
     for phase in move.outage:
@@ -99,11 +111,13 @@ def test_outage_is_measured_and_split_into_its_parts(move: MigrateReport) -> Non
     assert "The outage" in report["data"]
 
 
+@pytest.mark.slow
 def test_original_is_off_and_the_new_machine_runs(move: MigrateReport, the_lab: Lab) -> None:
     assert "shut off" in lab.run(the_lab.source, ["virsh", "domstate", move.machine]).stdout
     assert "running" in lab.run(the_lab.destination, ["virsh", "domstate", MOVED]).stdout
 
 
+@pytest.mark.slow
 def test_every_file_is_as_the_guest_wrote_it(move: MigrateReport) -> None:
     assert move.deployment.proof is not None
     with shell.connect_to_host(demo_machine.access(move.deployment.proof.addresses[0])) as guest:
@@ -116,6 +130,48 @@ def test_every_file_is_as_the_guest_wrote_it(move: MigrateReport) -> None:
         assert hashlib.sha256(text.encode()).hexdigest() == digest
         assert int(text.split()[0]) == number, "a record that was durable is missing"
     print(f"{len(records)} records follow each other without a gap, across the move")
+
+
+@pytest.fixture
+def ticking(the_lab: Lab) -> Iterator[libvirt.virDomain]:
+    """A light machine that writes down each second what time it is."""
+    light.start(the_lab.source)
+    with connect(site.access(the_lab.source)) as connection:
+        domain = connection.lookupByName(light.NAME)
+        light.wait_for_agent(domain)
+        light.sh(domain, f"systemd-run sh -c 'while sleep 1; do {TICK}; done'")
+        yield domain
+    for host in (the_lab.source, the_lab.destination):
+        light.remove(host)
+
+
+def test_machine_moves_with_what_it_wrote_last(the_lab: Lab, ticking: libvirt.virDomain) -> None:
+    from flows.migrate import migrate  # noqa: PLC0415 - Prefect reads its settings at import
+
+    names = {"machine": light.NAME, "source": site.SOURCE, "destination": site.DESTINATION}
+    report = migrate(
+        MigrateRequest(
+            transfer=TransferRequest.model_validate(names),
+            landing=Landing(skip_os_morphing=True, boot_timeout=light.BOOT_TIMEOUT),
+            go=Go.AT_ONCE,
+            rounds=2,
+        )
+    )
+    print(f"\noutage: {human_duration(report.outage_seconds)}, {report.shut_down.how}")
+    for phase in report.outage:
+        print(f"  {phase.name}: {human_duration(phase.seconds)}")
+    assert report.deployment.proof is not None
+    assert report.deployment.proof.evidence is BootEvidence.AGENT
+    assert all(each.since for each in report.last.tracking)
+    assert not ticking.isActive()
+    with connect(site.access(the_lab.destination)) as connection:
+        last = float(light.sh(connection.lookupByName(light.NAME), f"cat {TICKED}"))
+    before = report.rounds[-1].moment
+    assert before is not None
+    print(
+        f"it wrote for {last - before.timestamp():.0f} s after the last round; all of it is there"
+    )
+    assert last > before.timestamp(), "what it wrote before the shutdown did not arrive"
 
 
 @pytest.fixture(scope="module")
