@@ -119,8 +119,11 @@ def test_scripts_ran_at_each_of_their_moments(deployed: DeployReport) -> None:
 
 
 def test_next_transfer_makes_a_new_replica(
-    tradewind: Tradewind, replica: TransferReport, deployed: DeployReport
+    the_lab: Lab, tradewind: Tradewind, replica: TransferReport, deployed: DeployReport
 ) -> None:
     again = tradewind.transfer(GUEST.name)
     assert again.full
     assert not set(volumes(again)) & set(volumes(replica))
+    assert any("is left alone" in note for note in again.plan.notes)
+    state = lab.run(the_lab.destination, ["virsh", "domstate", GUEST.name]).stdout
+    assert "running" in state

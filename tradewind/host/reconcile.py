@@ -47,13 +47,19 @@ def plan_volumes(
     machine: VirtualMachine,
     known: Sequence[ReplicaVolume],
     place: Callable[[Disk], tuple[str, str]],
+    is_taken: Callable[[str, str], bool] = lambda _pool, _name: False,
 ) -> VolumePlan:
     """Compare the machine's disks with the volumes it has; raises before anything is touched.
 
-    `known` are the volumes that exist on the host; `place` gives pool and format of a new one.
+    `known` are the volumes that exist on the host; `place` gives pool and format of a new one;
+    `is_taken` says of a pool and a name whether another volume is called so.
     """
     homes = _homes(machine, known)
     names = {replica.volume.name for replica in known}
+
+    def is_free(pool: str, name: str) -> bool:
+        return name not in names and not is_taken(pool, name)
+
     kept = [_kept(machine, disk, homes[disk.id]) for disk in machine.disks if disk.id in homes]
     gone = [replica for replica in known if replica not in homes.values()]
     leaving = {replica.disk_id: _leaving(machine, replica) for replica in gone}
@@ -63,7 +69,7 @@ def plan_volumes(
             *(_renamed(was, now) for was, now in leaving.items()),
         ),
         create=tuple(
-            _new(transfer, machine, disk, names, place)
+            _new(transfer, machine, disk, place, is_free)
             for disk in machine.disks
             if disk.id not in homes
         ),
@@ -126,12 +132,17 @@ def _new(
     transfer: str,
     machine: VirtualMachine,
     disk: Disk,
-    taken: Collection[str],
     place: Callable[[Disk], tuple[str, str]],
+    is_free: Callable[[str, str], bool],
 ) -> PlannedVolume:
+    """Plan a volume under a name of its own.
+
+    A disk that was called so before may have the first name; so has, after a deployment without a
+    clone, the machine that the replica became.
+    """
     pool, form = place(disk)
     name, count = volume_name(transfer, machine.name, disk.id, form), 1
-    while name in taken:  # by a disk that was called so before
+    while not is_free(pool, name):
         count += 1
         name = volume_name(transfer, machine.name, f"{disk.id}-{count}", form)
     volume = Volume(pool=pool, name=name, capacity=disk.capacity, format=form)
@@ -159,10 +170,21 @@ def plan_on_host(
         pool = pool_for(disk, placement.mapping, placement.default)
         return pool, storage.volume_format(connection, pool)
 
+    others: list[str] = []
+
+    def is_taken(pool: str, name: str) -> bool:
+        taken = storage.find_volume(connection, pool, name) is not None
+        if taken:
+            others.append(
+                f"volume {name} in pool {pool} is left alone: it is not part of this replica"
+                " (a machine that was deployed without a clone has it, or the ledger is another)"
+            )
+        return taken
+
     there = existing(connection, known)
     _refuse_other_pools(machine, there, placement.mapping)
-    plan = plan_volumes(transfer, machine, there, place)
-    notes = require_room(connection, machine, plan)
+    plan = plan_volumes(transfer, machine, there, place, is_taken)
+    notes = (*others, *require_room(connection, machine, plan))
     return plan.model_copy(update={"notes": notes})
 
 

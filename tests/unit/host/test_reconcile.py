@@ -195,6 +195,20 @@ def test_volume_that_somebody_removed_is_made_anew(
     assert [(new.disk_id, new.volume.pool) for new in plan.create] == [("sdb", "fast")]
 
 
+def test_volume_of_a_machine_that_was_deployed_without_a_clone_is_left_alone(
+    host: FakeConnection, machine: VirtualMachine
+) -> None:
+    used_up = replicas(machine)
+    storage.create_volume(host, used_up[0].volume)
+    plan = plan_on_host(host, TRANSFER, machine, [], Placement(StorageMap(), "images"))
+    assert [new.volume.name for new in plan.create] == [
+        "ledger01-cafe0001-sda-2.qcow2",
+        "ledger01-cafe0001-sdb.qcow2",
+    ]
+    (note,) = plan.notes
+    assert "ledger01-cafe0001-sda.qcow2 in pool images is left alone" in note
+
+
 def test_pool_that_is_not_there(host: FakeConnection, machine: VirtualMachine) -> None:
     with pytest.raises(NotFoundError, match="no storage pool “fats”") as caught:
         plan_on_host(host, TRANSFER, machine, [], Placement(StorageMap(), "fats"))
