@@ -134,6 +134,7 @@ def test_shut_off_machine_is_read_by_what_changed_too(
     assert len(busy.checkpoints()) == 1
 
 
+@pytest.mark.slow
 def test_crash_of_qemu_leads_to_a_full_look(
     tradewind: Tradewind, the_lab: Lab, busy: Running
 ) -> None:
@@ -151,6 +152,7 @@ def test_crash_of_qemu_leads_to_a_full_look(
     assert len(busy.checkpoints()) == 1
 
 
+@pytest.mark.slow
 def test_checkpoint_that_is_gone_leads_to_a_full_look(
     tradewind: Tradewind, the_lab: Lab, busy: Running
 ) -> None:

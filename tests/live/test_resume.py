@@ -131,6 +131,7 @@ def in_destination(the_lab: Lab, *argv: str) -> None:
     subprocess.run(inside, check=True)
 
 
+@pytest.mark.slow
 def test_controller_that_dies(tradewind: Tradewind, the_lab: Lab, image: Path) -> None:
     """Killed; the next execution needs no sweep, and goes on where the first was."""
     clean = {host.name: hosts.traces(host) for host in (the_lab.source, the_lab.destination)}

@@ -92,7 +92,7 @@ def without_replicas(traces: dict[str, list[str]]) -> dict[str, list[str]]:
 @pytest.mark.parametrize(
     "trip",
     [
-        Trip("https", NAT, "lease"),
+        pytest.param(Trip("https", NAT, "lease"), marks=pytest.mark.slow),
         Trip("ssh", NAT, "agent"),
         pytest.param(Trip("ssh", LAN, "lease"), marks=pytest.mark.slow),
     ],
