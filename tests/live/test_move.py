@@ -138,7 +138,7 @@ def ticking(the_lab: Lab) -> Iterator[libvirt.virDomain]:
     light.start(the_lab.source)
     with connect(site.access(the_lab.source)) as connection:
         domain = connection.lookupByName(light.NAME)
-        light.wait_for_agent(domain)
+        light.wait_until_ready(domain)
         light.sh(domain, f"systemd-run sh -c 'while sleep 1; do {TICK}; done'")
         yield domain
     for host in (the_lab.source, the_lab.destination):

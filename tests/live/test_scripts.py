@@ -8,7 +8,7 @@ import libvirt
 import pytest
 
 import lab
-from lab import site
+from lab import namespaces, site
 from lab.records import Lab
 from tasks.site import WORKER_OS, worker_spec
 from tradewind.host import agent, domains, facts, systemd_state
@@ -75,6 +75,13 @@ def test_a_script_in_a_worker_ends_in_time_with_all_it_started(worker: Worker) -
     assert report.late
     assert report.output == "web01\n"
     assert "sleep" not in left.stdout
+
+
+def test_a_worker_asks_the_name_server_of_its_network(worker: Worker, the_lab: Lab) -> None:
+    """Whoever installs packages into a guest looks up names there."""
+    with shell.connect_to_worker(worker) as remote:
+        known = remote.run(["cat", "/etc/resolv.conf"]).stdout
+    assert known == f"nameserver {namespaces.plan_of(the_lab.destination).lan}.1\n"
 
 
 def test_systemd_says_how_it_is_through_the_agent(

@@ -2,7 +2,8 @@
 # Runs in the worker's file tree when all packages are installed.
 #
 # What starts here costs seconds before anybody can log in, because the CPU may be emulated: so a
-# worker starts udev, the network, cloud-init, SSH and the guest agent, and nothing else.
+# worker starts udev, the network, SSH and the guest agent, takes its keys from the seed (by cloud-init if
+# the seed asks for more), and nothing else.
 
 # --- the initramfs: busybox, a few modules, thirty lines --------------------------------------------
 
@@ -67,7 +68,8 @@ systemctl mask --quiet \
 ln -s /dev/null /etc/tmpfiles.d/systemd-nologin.conf
 rm -f /etc/udev/rules.d/*cloud-init* /lib/udev/rules.d/*cloud-init*
 
-systemctl enable --quiet systemd-networkd.service cloud-init-stages.service ssh.service
+systemctl enable --quiet systemd-networkd.service seed-keys.service cloud-init-stages.service \
+    name-servers.service ssh.service
 systemctl set-default --quiet multi-user.target
 
 # --- what is not left behind ------------------------------------------------------------------------

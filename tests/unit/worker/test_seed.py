@@ -3,13 +3,18 @@
 
 import io
 import json
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
 
 import pycdlib
 import pytest
 
+from images import recipe
 from tradewind.worker.keys import KeyPair, new_key_pair
 from tradewind.worker.seed import seed_iso
 
+PROGRAM = "usr/lib/tradewind/seed-keys"
 INSTANCE = "tradewind-0123456789ab-transfer"
 
 
@@ -79,3 +84,52 @@ def test_worker_proves_itself_with_our_host_key_only(
     assert told["ssh_keys"]["ed25519_private"] == host_key.private
     assert told["ssh_keys"]["ed25519_public"].startswith(host_key.public)
     assert (told["ssh_deletekeys"], told["ssh_genkeytypes"]) == (True, [])
+
+
+@pytest.fixture(scope="module")
+def seed_keys() -> ModuleType:
+    """The program of the worker image that takes keys from a seed."""
+    loader = SourceFileLoader("seed_keys", str(recipe.HERE / "recipes/worker/files" / PROGRAM))
+    module = ModuleType(loader.name)
+    loader.exec_module(module)
+    return module
+
+
+def test_worker_image_needs_no_cloud_init_for_it(
+    iso: bytes, pairs: tuple[KeyPair, KeyPair], seed_keys: ModuleType, tmp_path: Path
+) -> None:
+    host_key, login = pairs
+    keys = seed_keys.keys_of(read(iso, joliet_path="/user-data"))
+    (tmp_path / "etc/ssh").mkdir(parents=True)
+    (tmp_path / "root").mkdir()
+    seed_keys.let_in(str(tmp_path), keys)
+    private = tmp_path / "etc/ssh/ssh_host_ed25519_key"
+    assert private.read_text() == host_key.private
+    assert (private.stat().st_mode & 0o777, (tmp_path / "root/.ssh").stat().st_mode & 0o777) == (
+        0o600,
+        0o700,
+    )
+    assert (tmp_path / "root/.ssh/authorized_keys").read_text() == f"{login.public}\n"
+    assert private.with_suffix(".pub").read_text().split()[:2] == host_key.public.split()
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"runcmd": ["reboot"]},
+        {"ssh_pwauth": True},
+        {"users": [{"name": "ada", "ssh_authorized_keys": ["ssh-ed25519 A"]}]},
+        {"users": [{"name": "root", "ssh_authorized_keys": ["one", "two"]}]},
+        {"ssh_keys": {"rsa_private": "A", "rsa_public": "B"}},
+        {"ssh_keys": None},
+    ],
+    ids=str,
+)
+def test_seed_that_asks_for_more_is_left_to_cloud_init(
+    iso: bytes, seed_keys: ModuleType, more: dict[str, object]
+) -> None:
+    asked = json.loads(read(iso, joliet_path="/user-data").removeprefix("#cloud-config"))
+    assert seed_keys.keys_of(json.dumps(asked)) is not None
+    assert seed_keys.keys_of("#cloud-config\n" + json.dumps({**asked, **more})) is None
+    assert seed_keys.keys_of("#!/bin/sh\nreboot\n") is None
+    assert seed_keys.keys_of("[]") is None
