@@ -157,7 +157,7 @@ def test_a_schedule_comes_and_goes_and_keeps_it_from_being_deleted(run: Run) -> 
     assert run("transfer", "create", "web01", *ENDS, "--every", "1h", "--name", "web")[0] == 0
     assert run("transfer", "run", "web", "--json")[0] == 0
     (line,) = json.loads(run("schedule", "list", "--json")[1])
-    assert (line["name"], line["flow"], line["when"]) == ("web", "transfer", "every 1:00:00")
+    assert (line["name"], line["flow"], line["when"]) == ("web", "transfer", "every 1 h")
     code, _, err = run("transfer", "delete", "web", "--yes")
     assert code == 2
     assert "first: tradewind schedule pause web" in err
