@@ -145,14 +145,18 @@ def ticking(the_lab: Lab) -> Iterator[libvirt.virDomain]:
         light.remove(host)
 
 
-def test_machine_moves_with_what_it_wrote_last(the_lab: Lab, ticking: libvirt.virDomain) -> None:
+def test_machine_moves_with_what_it_wrote_last(
+    tradewind: Tradewind, the_lab: Lab, ticking: libvirt.virDomain
+) -> None:
     from flows.migrate import migrate  # noqa: PLC0415 - Prefect reads its settings at import
 
     names = {"machine": light.NAME, "source": site.SOURCE, "destination": site.DESTINATION}
     report = migrate(
         MigrateRequest(
             transfer=TransferRequest.model_validate(names),
-            landing=Landing(skip_os_morphing=True, boot_timeout=light.BOOT_TIMEOUT),
+            landing=Landing(
+                skip_os_morphing=True, clone_disks=False, boot_timeout=light.BOOT_TIMEOUT
+            ),
             go=Go.AT_ONCE,
             rounds=2,
         )
@@ -172,6 +176,11 @@ def test_machine_moves_with_what_it_wrote_last(the_lab: Lab, ticking: libvirt.vi
         f"it wrote for {last - before.timestamp():.0f} s after the last round; all of it is there"
     )
     assert last > before.timestamp(), "what it wrote before the shutdown did not arrive"
+    # The machine has the replica's volume now: the next transfer makes one of its own.
+    again = tradewind.transfer(light.NAME)
+    assert again.full
+    assert len(again.plan.create) == 1
+    assert any("is left alone" in note for note in again.plan.notes)
 
 
 @pytest.fixture(scope="module")
