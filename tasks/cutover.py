@@ -90,11 +90,16 @@ class Outage:
         self._since = now
 
     def deployed(self, report: DeployReport) -> None:
-        """Close the last two parts: the deployment, and in it the boot."""
+        """Close the last two parts: the deployment, and in it the boot.
+
+        What the deployment watched after the proof is no outage: the machine answered.
+        """
         self.passed("adapting and defining the machine")
         boot = report.proof.seconds if report.proof else 0.0
+        watched = report.proof.watched_seconds if report.proof else 0.0
         last = self.phases.pop()
-        self.phases.append(last.model_copy(update={"seconds": max(0.0, last.seconds - boot)}))
+        seconds = max(0.0, last.seconds - boot - watched)
+        self.phases.append(last.model_copy(update={"seconds": seconds}))
         self.phases.append(Phase(name="boot, until it was proven", seconds=boot))
 
 

@@ -7,6 +7,7 @@ from tasks.markdown import bullets, fenced, literal
 from tasks.progress import artifact_key
 from tasks.step import step
 from tradewind.model.migrate import GivenUp, MigrateReport
+from tradewind.model.proof import BootProof
 from tradewind.units import human_duration, human_size
 
 
@@ -63,7 +64,7 @@ def migrate_markdown(report: MigrateReport) -> str:
 {outage}
 | **together** | **{human_duration(report.outage_seconds)}** |
 
-It was shut down {literal(report.shut_down.how)}. Go: {literal(report.go)}.
+It was shut down {literal(report.shut_down.how)}. Go: {literal(report.go)}.{_watched(proof)}
 
 ## The rounds; the last one after the shutdown
 
@@ -72,6 +73,13 @@ It was shut down {literal(report.shut_down.how)}. Go: {literal(report.go)}.
 {rounds}
 {bullets(f"The new machine ({literal(report.deployment.domain)})", lines)}\
 {bullets("Afterwards", [literal(note) for note in report.notes])}"""
+
+
+def _watched(proof: BootProof | None) -> str:
+    if proof is None or not proof.watched_seconds:
+        return ""
+    took = human_duration(proof.watched_seconds)
+    return f"\nIt was watched for {took} after the proof, which the outage does not count."
 
 
 def given_up_markdown(given_up: GivenUp) -> str:

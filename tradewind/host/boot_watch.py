@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Watch a machine boot: the proof, what its systemd says of it, and evidence that is kept."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,13 +49,16 @@ def watch(connection: libvirt.virConnect, name: str, console: Console, how: Boot
         )
     except BootFailedError as error:
         raise _with_evidence(connection, name, console, how, error) from None
+    proven = time.monotonic()
     systemd = _systemd(connection, name, proof, how)
     scripts = _first_boot(connection, name, proof, how)
     failure = _failure(name, systemd, () if how.scripts_may_fail else scripts, console)
     if failure is not None:
         raise _with_evidence(connection, name, console, how, failure)
     kept = evidence.keep(connection, name, console, how.folder)
-    return proof.model_copy(update={"systemd": systemd, "first_boot": scripts, "kept": kept})
+    found = {"systemd": systemd, "first_boot": scripts, "kept": kept}
+    watched = time.monotonic() - proven
+    return proof.model_copy(update={**found, "watched_seconds": watched})
 
 
 def _failure(

@@ -46,12 +46,17 @@ class KeptEvidence(Record):
 
 
 class BootProof(Record):
-    """How a machine proved that it booted."""
+    """How a machine proved that it booted, after `seconds` from its start.
+
+    It was watched for `watched_seconds` more: until its services had settled, its scripts of the
+    first boot had ended and its evidence was kept.
+    """
 
     evidence: BootEvidence
     lines: tuple[str, ...]
     addresses: tuple[str, ...]
     seconds: float
+    watched_seconds: float = 0.0
     # Reports from before these fields were of boots that nothing else was asked about.
     systemd: SystemdState = SystemdState()
     kept: KeptEvidence = KeptEvidence()

@@ -50,6 +50,7 @@ def test_systemd_is_asked_through_the_agent(
     assert proof.systemd.state == state
     assert Path(proof.kept.screenshot).read_bytes().startswith(b"\x89PNG")
     assert proof.kept.console == "Kernel panic - not syncing"
+    assert (proof.seconds, proof.watched_seconds > 0) == (1, True)
 
 
 def test_without_an_agent_the_proof_is_said_to_be_weaker(
