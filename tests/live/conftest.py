@@ -8,6 +8,7 @@ import pytest
 import lab
 from lab import demo_machine, settings, site
 from lab.records import Lab
+from tests.live import hosts
 from tests.live.controller import Controller
 from tests.live.postgres import postgres
 from tests.live.tradewind_command import Tradewind
@@ -61,12 +62,18 @@ def tradewind(the_lab: Lab) -> Tradewind:
     return Tradewind()
 
 
-@pytest.fixture(scope="session")
-def demo(the_lab: Lab) -> str:
-    """The demo machine, running on the source."""
+@pytest.fixture(scope="module")
+def demo(the_lab: Lab) -> Iterator[str]:
+    """Lend the demo machine, running on the source.
+
+    It never stops writing, and what became of it elsewhere runs too: an emulated machine takes
+    half a core from whatever is tested afterwards, so neither outlives its module.
+    """
     demo_machine.install(the_lab.source, kvm=the_lab.kvm)
     demo_machine.start(the_lab.source)
-    return demo_machine.NAME
+    yield demo_machine.NAME
+    for host in (the_lab.source, the_lab.destination):
+        hosts.end_machines(host, demo_machine.NAME)
 
 
 @pytest.fixture(scope="session")

@@ -46,6 +46,14 @@ def define_shut_off(host: LabHost, name: str, image: Path) -> None:
     subprocess.run(argv, input=_XML.format(name=name), text=True, check=True, capture_output=True)
 
 
+def end_machines(host: LabHost, name: str) -> None:
+    """Remove the machines of this name, and of names that begin with it, and their disks."""
+    listed = lab.run(host, ["virsh", "list", "--all", "--name"]).stdout
+    for machine in (each for each in listed.split() if each.startswith(name)):
+        gone = f"virsh undefine {machine} --nvram --tpm --checkpoints-metadata --remove-all-storage"
+        lab.run(host, ["sh", "-c", f"virsh destroy {machine}; {gone}"])
+
+
 def volume_file(host: LabHost, volume: str) -> Path:
     """Where this machine sees a volume of the host's default pool."""
     return guests.inside(namespaces.plan_of(host), f"/var/lib/libvirt/images/{volume}")

@@ -13,6 +13,7 @@ import images
 import lab
 from lab import namespaces
 from lab.records import LabHost
+from tests.live import hosts
 from tradewind.errors import HypervisorError
 from tradewind.host import agent
 from tradewind.waiting import wait_for
@@ -45,8 +46,7 @@ def start(host: LabHost) -> None:
 
 def remove(host: LabHost) -> None:
     """Take the guest away again, whether it runs or was never there."""
-    gone = f"virsh undefine {NAME} --nvram --tpm --remove-all-storage"
-    lab.run(host, ["sh", "-c", f"virsh destroy {NAME}; {gone}; true"])
+    hosts.end_machines(host, NAME)
 
 
 def sh(domain: libvirt.virDomain, command: str) -> str:

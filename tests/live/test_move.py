@@ -53,11 +53,8 @@ RECORDS = ["cat", "/srv/journal/records"]
 
 
 @pytest.fixture(scope="module")
-def moving(tradewind: Tradewind, the_lab: Lab, demo: str) -> str:
-    """The demo machine on the source, under load; nothing of that name on the destination."""
-    lab.run(
-        the_lab.destination, ["sh", "-c", "virsh destroy demo; virsh undefine demo --tpm; true"]
-    )
+def moving(demo: str) -> str:
+    """The demo machine on the source, under load."""
     wait_for(demo_machine.answers, "the demo machine answers", 400)
     with shell.connect_to_host(demo_machine.access()) as guest:
         guest.write("/root/load", LOAD.encode())
@@ -145,9 +142,7 @@ def ticking(the_lab: Lab) -> Iterator[libvirt.virDomain]:
         light.remove(host)
 
 
-def test_machine_moves_with_what_it_wrote_last(
-    tradewind: Tradewind, the_lab: Lab, ticking: libvirt.virDomain
-) -> None:
+def test_machine_moves_with_what_it_wrote_last(the_lab: Lab, ticking: libvirt.virDomain) -> None:
     from flows.migrate import migrate  # noqa: PLC0415 - Prefect reads its settings at import
 
     names = {"machine": light.NAME, "source": site.SOURCE, "destination": site.DESTINATION}
@@ -158,7 +153,7 @@ def test_machine_moves_with_what_it_wrote_last(
                 skip_os_morphing=True, clone_disks=False, boot_timeout=light.BOOT_TIMEOUT
             ),
             go=Go.AT_ONCE,
-            rounds=2,
+            rounds=1,
         )
     )
     print(f"\noutage: {human_duration(report.outage_seconds)}, {report.shut_down.how}")
@@ -176,11 +171,6 @@ def test_machine_moves_with_what_it_wrote_last(
         f"it wrote for {last - before.timestamp():.0f} s after the last round; all of it is there"
     )
     assert last > before.timestamp(), "what it wrote before the shutdown did not arrive"
-    # The machine has the replica's volume now: the next transfer makes one of its own.
-    again = tradewind.transfer(light.NAME)
-    assert again.full
-    assert len(again.plan.create) == 1
-    assert any("is left alone" in note for note in again.plan.notes)
 
 
 @pytest.fixture(scope="module")
