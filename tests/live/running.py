@@ -30,7 +30,7 @@ _PORTS = "".join(
 _XML = """\
 <domain type='qemu'><name>{name}</name><memory unit='MiB'>64</memory><vcpu>1</vcpu>
 <os><type arch='x86_64' machine='q35'>hvm</type></os>
-<devices>{disks}{ports}<video><model type='vga'/></video></devices></domain>"""
+<devices>{disks}{ports}<serial type='pty'/><video><model type='vga'/></video></devices></domain>"""
 
 
 @dataclass

@@ -2,6 +2,8 @@
 """What a deployment asks of a real libvirt and QEMU, without a guest that has to boot."""
 
 import hashlib
+import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +19,12 @@ from tests.live.running import Running
 from tradewind.errors import BadInputError, HypervisorError
 from tradewind.host import domains, evidence, leftovers, networks, overlays, storage
 from tradewind.host.connection import connect
-from tradewind.host.console import Console
+from tradewind.host.console import Console, listening
 from tradewind.model.machine import Disk, Firmware, FirmwareKind, VirtualMachine
 from tradewind.model.run import new_run_id
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.units import MiB
+from tradewind.waiting import wait_for
 
 pytestmark = pytest.mark.live
 
@@ -117,6 +120,26 @@ def test_isolated_network_is_made_judged_and_removed(destination: libvirt.virCon
     assert networks.find(destination, NET) is None
     with pytest.raises(BadInputError, match="is not isolated"):
         networks.require_isolated(destination, "default")
+
+
+def clients() -> int:
+    """How many ssh processes this process has."""
+    listed = subprocess.run(
+        ["ps", "--ppid", str(os.getpid()), "-o", "comm="],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return listed.stdout.split().count("ssh")
+
+
+def test_who_listened_to_a_console_has_no_connection_any_more(
+    the_lab: Lab, worker: Running
+) -> None:
+    before = clients()
+    with listening(site.access(the_lab.destination), worker.name):
+        assert clients() == before + 1
+    wait_for(lambda: clients() == before, "the console's connection ends", 20)
 
 
 def test_a_screen_is_photographed(

@@ -16,6 +16,8 @@ from tradewind.units import KiB
 
 KEPT: Final = 256 * KiB
 LONGEST_LINE: Final = 200
+# Seconds that the reader has to notice the end of its stream; it took 5 ms.
+_END: Final = 5
 
 # ECMA-48: sequences that move the cursor go to another line, all others have no width; then
 # strings up to their terminator (window titles), two-byte escapes, and the rest of C0, C1 and DEL.
@@ -71,34 +73,26 @@ def listening(access: HostAccess, domain: str) -> Iterator[Console]:
     """Collect what a running (or paused) domain prints on its first serial console."""
     console = Console()
     with connect(access) as connection:
-        stream = connection.newStream(libvirt.VIR_STREAM_NONBLOCK)
+        stream = connection.newStream()
         domains.require_domain(connection, domain).openConsole(
             None, stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE
         )
-        stream.eventAddCallback(
-            libvirt.VIR_STREAM_EVENT_READABLE
-            | libvirt.VIR_STREAM_EVENT_ERROR
-            | libvirt.VIR_STREAM_EVENT_HANGUP,
-            _drain,
-            console,
+        # No callback: libvirt-python 12.8 on libvirt 9.0 never lets go of a stream that had one;
+        # its connection, with an ssh process, stayed open as long as this process lived.
+        reader = threading.Thread(
+            target=_drain, args=(stream, console), name=f"console-of-{domain}", daemon=True
         )
+        reader.start()
         try:
             yield console
         finally:
             with contextlib.suppress(libvirt.libvirtError):
-                stream.eventRemoveCallback()
-            with contextlib.suppress(libvirt.libvirtError):
                 stream.abort()
+            reader.join(_END)
 
 
-def _drain(stream: libvirt.virStream, _events: int, console: Console) -> None:
-    """Run by libvirt's event loop whenever something was printed."""
-    try:
-        chunk = stream.recv(KiB)
-    except libvirt.libvirtError:
-        chunk = b""
-    if isinstance(chunk, bytes) and chunk:
-        console.feed(chunk)
-    elif chunk == b"":  # the domain ended
-        with contextlib.suppress(libvirt.libvirtError):
-            stream.eventRemoveCallback()
+def _drain(stream: libvirt.virStream, console: Console) -> None:
+    """Take what is printed until the domain ends or the stream is aborted."""
+    with contextlib.suppress(libvirt.libvirtError):
+        while chunk := stream.recv(KiB):
+            console.feed(chunk)
