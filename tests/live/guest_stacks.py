@@ -205,6 +205,7 @@ STACKS: Final = (
     ),
     Stack(
         name="sectors of 4096 bytes",
+        slow=True,
         disks=1,
         sector=4096,
         build="""

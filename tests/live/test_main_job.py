@@ -156,6 +156,7 @@ def test_a_second_machine_of_that_name_is_refused_before_anything_is_made(
     assert hosts.traces(the_lab.destination) == before
 
 
+@pytest.mark.slow
 def test_a_replica_is_brought_up_to_date_by_sending_what_changed(
     tradewind: Tradewind, moved: TransferReport, deployed: DeployReport
 ) -> None:

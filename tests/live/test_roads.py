@@ -20,7 +20,7 @@ from tradewind.units import MiB, human_rate
 pytestmark = pytest.mark.live
 
 MACHINE = "roads"
-DATA_MIB = 64
+DATA_MIB = 16
 NAT, LAN = "default", "lan"
 
 
@@ -116,6 +116,7 @@ def test_the_nat_network_is_out_of_the_controllers_reach(the_lab: Lab) -> None:
     assert shown.stdout == ""
 
 
+@pytest.mark.slow
 def test_arp_finds_the_worker_or_says_that_this_libvirt_cannot(
     tradewind: Tradewind, the_lab: Lab, image: Path
 ) -> None:
