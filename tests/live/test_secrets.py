@@ -15,6 +15,7 @@ from tests.fakes.stage_blocks import private_key
 from tests.live import hosts
 from tests.live.controller import Controller, wait_for
 from tests.live.secret_traces import command_lines, files_below, leaks, places_with, tables_of
+from tests.live.tradewind_command import Tradewind
 
 pytestmark = pytest.mark.live
 
@@ -132,6 +133,7 @@ def store_secrets(controller: Controller) -> None:
     controller.call("POST", "/block_documents/", body)
 
 
+@pytest.mark.slow
 def test_no_secret_is_written_down(trial: Trial, the_lab: Lab, image: Path) -> None:
     controller = trial.controller
     ledger = controller.database.url("psycopg", "ledger")
@@ -162,10 +164,13 @@ def test_no_secret_is_written_down(trial: Trial, the_lab: Lab, image: Path) -> N
     assert leaks(places, held) == []
 
 
-def test_nor_is_it_on_sqlite(the_lab: Lab) -> None:
-    """The lab's own server, which all other live tests use: its database file and its logs."""
+def test_no_key_is_in_what_the_labs_server_keeps(tradewind: Tradewind, the_lab: Lab) -> None:
+    """The server that the other live tests use, on SQLite: its database, its logs, the ledger."""
+    listed = tradewind.run("endpoint", "list")
+    assert listed.status == 0, listed.stderr[-2000:]
     places = files_below(settings.state_folder / "prefect", "Prefect")
     places |= {"ledger": settings.ledger_file.read_bytes()} if settings.ledger_file.exists() else {}
     assert "Prefect/prefect.db" in places_with(places, site.SOURCE)
     keys = [host.key_path.read_text() for host in (the_lab.source, the_lab.destination)]
-    assert leaks(places, keys) == []
+    assert leaks({**places, "printed": listed.stdout.encode()}, keys) == []
+    assert site.SOURCE in listed.stdout
