@@ -114,6 +114,7 @@ def tunnels_of(parent: int) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_network_that_resets_connections(tradewind: Tradewind, the_lab: Lab, image: Path) -> None:
     """For some seconds every connection to the worker's writer is reset."""
     began = received()

@@ -52,6 +52,7 @@ def prefect(*words: str) -> None:
     subprocess.run([PREFECT, *words], env=environment, check=True, capture_output=True)
 
 
+@pytest.mark.slow
 def test_machine_that_fails_stops_no_other(
     tradewind: Tradewind, the_lab: Lab, crowd: None, image: Path
 ) -> None:

@@ -96,9 +96,12 @@ def test_systemd_says_how_it_is_through_the_agent(
 
 @pytest.mark.parametrize(
     ("text", "status", "late"),
-    [("#!/bin/sh\necho $TRADEWIND_MACHINE\n", 0, False), ("#!/bin/sh\necho no\nexit 3\n", 3, False),
-     ("#!/bin/sh\necho slow\nsleep 600\n", 1, True)],
-)  # fmt: skip
+    [
+        pytest.param("#!/bin/sh\necho $TRADEWIND_MACHINE\n", 0, False, id="ends well"),
+        pytest.param("#!/bin/sh\necho no\nexit 3\n", 3, False, id="fails", marks=pytest.mark.slow),
+        pytest.param("#!/bin/sh\necho slow\nsleep 600\n", 1, True, id="late"),
+    ],
+)
 def test_a_unit_of_the_first_boot_runs_once_and_is_gone(
     worker: Worker, destination: libvirt.virConnect, text: str, status: int, late: bool
 ) -> None:
