@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
+from tradewind.memory import peak_memory
 from tradewind.model.progress import DiskProgress
 from tradewind.model.record import Record
 from tradewind.model.storage import Extent, ExtentKind, TargetState
@@ -86,10 +87,7 @@ def main() -> None:
     begun = time.monotonic()
     copy_disks(jobs, threading.Event(), _quiet)
     seconds = time.monotonic() - begun
-    # Not ru_maxrss: that one starts with the size of the process that forked us.
-    status = Path("/proc/self/status").read_text().split()
-    peak = int(status[status.index("VmHWM:") + 1]) * 1024
-    print(json.dumps({"seconds": seconds, "memory": peak}))
+    print(json.dumps({"seconds": seconds, "memory": peak_memory()}))
 
 
 if __name__ == "__main__":

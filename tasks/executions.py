@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Steps that keep the ledger while a transfer runs."""
 
-import resource
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from tradewind.host import leftovers
 from tradewind.host.connection import connect
 from tradewind.ledger import open_ledger
 from tradewind.lending import given_back
+from tradewind.memory import peak_memory
 from tradewind.model.ledger import RunKind, RunState
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.report import Streamed, TransferReport
@@ -20,7 +20,6 @@ from tradewind.model.run import Run
 from tradewind.model.storage import Checkpoint, ReplicaVolume, VolumePlan
 from tradewind.model.worker import Worker
 from tradewind.ports import DataSource
-from tradewind.units import KiB
 
 
 @step("begin-execution-{machine.name}")
@@ -120,6 +119,6 @@ def transfer_report(
         worker_seconds_to_ssh=worker.seconds_to_ssh,
         stream_seconds=streamed.seconds,
         seconds=(datetime.now(UTC) - run.begun).total_seconds(),
-        peak_memory=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KiB,
+        peak_memory=peak_memory(),
         notes=(*plan.notes, *machine.dropped),
     )

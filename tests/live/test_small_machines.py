@@ -134,4 +134,4 @@ def test_disk_images_and_memory_that_does_not_grow(
     peaks[few] = report.peak_memory
     print("\npeak memory:", ", ".join(f"{human_size(peaks[n])} for {n} MiB" for n in peaks))
     assert peaks[DATA_MIB] < peaks[few] + 48 * MiB
-    assert max(peaks.values()) < 400 * MiB
+    assert max(peaks.values()) < 300 * MiB
