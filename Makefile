@@ -4,6 +4,8 @@ PY := .venv/bin/python
 UV_VERSION := 0.13.9
 # The certificates that this machine trusts, not a bundle of uv's own.
 export UV_SYSTEM_CERTS := 1
+# Tests and flow runs are many short processes; each would compile our modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## this list

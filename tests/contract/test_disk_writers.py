@@ -9,7 +9,7 @@ import pytest
 from tests.contract.disk_writer import DiskWriterContract, WriterCase, blake2b, poly1305
 from tests.fakes.memory import MEMORY_KEY, MemoryTarget, MemoryWriter
 from tests.fakes.ssh_server import Server
-from tests.fakes.writer_process import DIGEST_KEY, running_writer, ssh_access
+from tests.fakes.writer_process import DIGEST_KEY, WriterProcess, running_writer, ssh_access
 from tradewind.streaming.jobs import open_writer
 
 # Neither a multiple of the page, nor of a block.
@@ -36,17 +36,31 @@ def disk_file(folder: Path) -> Path:
 
 
 class TestHttpsWriter(DiskWriterContract):
+    @pytest.fixture(scope="class")
+    def service(
+        self, tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[tuple[WriterProcess, Path]]:
+        """One service for all: it has to go on after whatever the test before asked of it."""
+        folder = tmp_path_factory.mktemp("writer")
+        path = disk_file(folder)
+        with running_writer(folder, {"one": path}) as process:
+            yield process, path
+
     @pytest.fixture(params=["direct", "via-host"])
     def case(
-        self, tmp_path: Path, server: Server, request: pytest.FixtureRequest
-    ) -> Iterator[WriterCase]:
-        path = disk_file(tmp_path)
-        with running_writer(tmp_path, {"one": path}) as service:
-            via = server.access() if request.param == "via-host" else None
-            access = service.access.model_copy(update={"via": via})
-            yield WriterCase(
-                SIZE, partial(open_writer, access, "one"), path.read_bytes, poly1305(DIGEST_KEY)
-            )
+        self,
+        service: tuple[WriterProcess, Path],
+        server: Server,
+        request: pytest.FixtureRequest,
+    ) -> WriterCase:
+        process, path = service
+        os.truncate(path, 0)
+        os.truncate(path, SIZE)
+        via = server.access() if request.param == "via-host" else None
+        access = process.access.model_copy(update={"via": via})
+        return WriterCase(
+            SIZE, partial(open_writer, access, "one"), path.read_bytes, poly1305(DIGEST_KEY)
+        )
 
 
 class TestSshWriter(DiskWriterContract):

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """One Prefect server for the whole session: starting one takes more than ten seconds."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from prefect import settings
+from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.settings import temporary_settings
 from prefect.testing.utilities import prefect_test_harness
 
@@ -13,6 +15,7 @@ from tests.fakes.flow_scenery import set_the_stage
 from tests.fakes.flow_stage import Stage, build_stage
 from tests.fakes.libvirt_fakes import open_fake
 from tests.fakes.stage_blocks import Blocks, store_blocks
+from tradewind.streaming.certificates import make_certificates
 
 # What a server does beside answering. Each of these writes to its one SQLite file; a request that
 # finds it locked is answered with 503, after which the client waits for two seconds (30 flows of 20
@@ -36,8 +39,16 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A server of our own with an empty database, gone at the end.
 
     Heartbeats are off: at its end every flow waits up to a second for the thread that sends them.
+    Each client reads the certificates that it trusts, though this server speaks no TLS: certifi's
+    take 50 ms. Rich takes a tenth of a flow's time to lay out lines that nobody reads.
     """
+    trusted = tmp_path_factory.mktemp("trusted") / "ca.pem"
+    trusted.write_text(make_certificates("127.0.0.1", "test").ca_certificate)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, PrefectConsoleHandler):
+            handler.setLevel(logging.WARNING)
     quiet = {
+        settings.PREFECT_API_SSL_CERT_FILE: str(trusted),
         settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
         settings.PREFECT_LOGGING_TO_API_ENABLED: False,
         settings.PREFECT_LOCAL_STORAGE_PATH: tmp_path_factory.mktemp("results"),

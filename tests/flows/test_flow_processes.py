@@ -61,17 +61,35 @@ def when(path: Path, act: Callable[[], object]) -> threading.Thread:
     return thread
 
 
-def test_each_ends_in_its_own_way(tmp_path: Path) -> None:
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The arguments of every process that was started."""
+    seen: list[list[str]] = []
+    real = subprocess.Popen
+
+    def popen(argv: list[str], **options: Any) -> object:
+        seen.append(argv)
+        return real(argv, **options)
+
+    monkeypatch.setattr("tasks.flow_processes.subprocess.Popen", popen)
+    return seen
+
+
+def test_each_ends_in_its_own_way(tmp_path: Path, started: list[list[str]]) -> None:
     ends = ["badly", "killed", "well", "well"]
-    runs = group([(f"{end}{at}", end) for at, end in enumerate(ends)], str(tmp_path), 2)
+    names = [f"{end}{at}" for at, end in enumerate(ends)]
+    runs = group(list(zip(names, ends, strict=True)), str(tmp_path), 2)
     assert [run.state.value for run in runs] == ["FAILED", "CRASHED", "COMPLETED", "COMPLETED"]
     assert "CapacityError: pool fast is too small." in runs[0].message
     assert "was killed by signal 9" in runs[1].message
     assert find("badly0").parent_task_run_id is not None
+    # Anybody on the machine can read argv; the parameters come from the server.
+    assert {UUID(argv[-1]) for argv in started} == {find(name).id for name in names}
+    assert str(tmp_path) not in str(started)
 
 
 def test_no_more_at_a_time_than_the_limit(tmp_path: Path) -> None:
-    names = ["a", "b", "c"]
+    names = ["a", "b"]
     group([(name, "well") for name in names], str(tmp_path), 1)
     moments = [
         float(Path(tmp_path, f"{name}{part}").read_text())
@@ -114,24 +132,6 @@ def test_a_cancelled_group_cancels_its_runs_within_seconds(
         assert state.name == "Cancelled"
     assert not (tmp_path / "third").exists()
     assert survived == [signal.SIGTERM]
-
-
-def test_no_argument_of_a_process_says_what_it_is_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Anybody on the machine can read argv; the parameters come from the server."""
-    seen: list[list[str]] = []
-    real = subprocess.Popen
-
-    def popen(argv: list[str], **options: Any) -> object:
-        seen.append(argv)
-        return real(argv, **options)
-
-    monkeypatch.setattr("tasks.flow_processes.subprocess.Popen", popen)
-    group([("quiet", "well")], str(tmp_path), 1)
-    (argv,) = seen
-    assert UUID(argv[-1]) == find("quiet").id
-    assert str(tmp_path) not in " ".join(argv)
 
 
 def is_alive(run: UUID) -> bool:

@@ -35,7 +35,7 @@ def install(client: SyncPrefectClient, *, reset: bool = False) -> dict[str, Inst
     return {each.name: each for each in done}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def installed(client: SyncPrefectClient) -> Iterator[dict[str, Installed]]:
     """Everything but the block types, which other tests of this server have made."""
     yield install(client)
@@ -45,6 +45,13 @@ def installed(client: SyncPrefectClient) -> Iterator[dict[str, Installed]]:
     for name in DEPLOYMENTS:
         client.delete_deployment(client.read_deployment_by_name(name).id)
     client.delete_work_pool("tradewind")
+
+
+@pytest.fixture
+def put_back(client: SyncPrefectClient, installed: dict[str, Installed]) -> Iterator[None]:
+    """What a test changes is the project's again for the next one."""
+    yield
+    install(client, reset=True)
 
 
 def test_everything_is_made_once(
@@ -79,7 +86,7 @@ def test_deployments_are_as_the_project_says(
 
 
 def test_what_an_operator_changed_is_left_and_named(
-    client: SyncPrefectClient, installed: dict[str, Installed]
+    client: SyncPrefectClient, put_back: None
 ) -> None:
     sweep = client.read_deployment_by_name("sweep/sweep")
     every_night = CronSchedule(cron="0 3 * * *", timezone="Europe/Berlin")
@@ -117,7 +124,7 @@ def test_what_an_operator_changed_is_left_and_named(
 
 
 def test_what_the_code_says_otherwise_is_brought_up_to_date(
-    client: SyncPrefectClient, installed: dict[str, Installed]
+    client: SyncPrefectClient, put_back: None
 ) -> None:
     deploy = client.read_deployment_by_name("deploy/deploy")
     old = DeploymentUpdate(description="As it was.", entrypoint="flows/old.py:deploy", tags=["x"])
@@ -135,7 +142,7 @@ def test_what_the_code_says_otherwise_is_brought_up_to_date(
 
 
 def test_an_automation_follows_the_deployment_that_it_runs(
-    client: SyncPrefectClient, installed: dict[str, Installed]
+    client: SyncPrefectClient, put_back: None
 ) -> None:
     client.delete_deployment(client.read_deployment_by_name("sweep/sweep").id)
     assert install(client)["tradewind-sweep-after-crash"].what is What.CHANGED
