@@ -165,7 +165,7 @@ class Stage:
             yield ledger
 
     def make_replica(self) -> None:
-        """Leave what a transfer of web01 leaves."""
+        """Leave what a transfer of web01 leaves: volumes, a checkpoint, and the ledger's words."""
         machine = self.source.inspect("web01")
         with self.ledger() as ledger:
             known = ledger.note_transfer(self.endpoint, self.endpoint, machine)
@@ -175,7 +175,9 @@ class Stage:
                 written = reconcile.new_replica(known.id, new).model_copy(update={"blank": False})
                 ledger.plan_volumes(known.id, [written])
                 storage.create_volume(self.host, new.volume)
-            ledger.complete(run, known, run.begun, None)
+            with self.source.snapshot(machine, run) as frozen:
+                pass
+            ledger.complete(run, known, run.begun, frozen.checkpoint)
         self.diary.clear()
 
     def volumes(self) -> set[str]:

@@ -2,11 +2,14 @@
 """One Prefect server for the whole session: starting one takes more than ten seconds."""
 
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from prefect import settings
+from prefect.events.clients import NullEventsClient
+from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.settings import temporary_settings
 from prefect.testing.utilities import prefect_test_harness
@@ -15,6 +18,7 @@ from tests.fakes.flow_scenery import set_the_stage
 from tests.fakes.flow_stage import Stage, build_stage
 from tests.fakes.libvirt_fakes import open_fake
 from tests.fakes.stage_blocks import Blocks, store_blocks
+from tradewind.ledger import open_ledger
 from tradewind.streaming.certificates import make_certificates
 
 # What a server does beside answering. Each of these writes to its one SQLite file; a request that
@@ -40,13 +44,15 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
     Heartbeats are off: at its end every flow waits up to a second for the thread that sends them.
     Each client reads the certificates that it trusts, though this server speaks no TLS: certifi's
-    take 50 ms. Rich takes a tenth of a flow's time to lay out lines that nobody reads.
+    take 50 ms. Rich takes a tenth of a flow's time to lay out lines that nobody reads, and another
+    tenth goes into events of task runs; what reads them is off.
     """
     trusted = tmp_path_factory.mktemp("trusted") / "ca.pem"
     trusted.write_text(make_certificates("127.0.0.1", "test").ca_certificate)
     for handler in logging.getLogger().handlers:
         if isinstance(handler, PrefectConsoleHandler):
             handler.setLevel(logging.WARNING)
+    EventsWorker.set_client_override(NullEventsClient)
     quiet = {
         settings.PREFECT_API_SSL_CERT_FILE: str(trusted),
         settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
@@ -67,11 +73,22 @@ def stored(prefect_server: None) -> Blocks:
     return store_blocks("stage")
 
 
+@pytest.fixture(scope="session")
+def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger in which all tables are made: that takes longer than many a test."""
+    place = tmp_path_factory.mktemp("empty") / "ledger.sqlite"
+    with open_ledger(str(place)):
+        return place
+
+
 @pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: Blocks) -> Iterator[Stage]:
+def stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: Blocks, empty_ledger: Path
+) -> Iterator[Stage]:
     """A machine web01 with two disks on its source, and a destination that is ready for it."""
     host = open_fake(tmp_path)
     built = build_stage(host, tmp_path, stored)
+    shutil.copy(empty_ledger, built.ledger_place)
     set_the_stage(built, monkeypatch)
     yield built
     host.close()

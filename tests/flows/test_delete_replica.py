@@ -34,7 +34,7 @@ PLAIN = """<domain type="test"><name>{name}</name><memory>1024</memory><os><type
 def replica(stage: Stage) -> set[str]:
     """A replica as a transfer leaves it: its volumes, and a checkpoint on the source."""
     before = stage.volumes()
-    transfer(stage.transfer())
+    stage.make_replica()
     assert stage.source.checkpoints
     return stage.volumes() - before
 

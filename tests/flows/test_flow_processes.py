@@ -75,28 +75,18 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return seen
 
 
-def test_each_ends_in_its_own_way(tmp_path: Path, started: list[list[str]]) -> None:
-    ends = ["badly", "killed", "well", "well"]
-    names = [f"{end}{at}" for at, end in enumerate(ends)]
-    runs = group(list(zip(names, ends, strict=True)), str(tmp_path), 2)
-    assert [run.state.value for run in runs] == ["FAILED", "CRASHED", "COMPLETED", "COMPLETED"]
+def test_each_ends_in_its_own_way_one_at_a_time(tmp_path: Path, started: list[list[str]]) -> None:
+    ends = ["badly", "killed", "well"]
+    runs = group([(end, end) for end in ends], str(tmp_path), 1)
+    assert [run.state.value for run in runs] == ["FAILED", "CRASHED", "COMPLETED"]
     assert "CapacityError: pool fast is too small." in runs[0].message
     assert "was killed by signal 9" in runs[1].message
-    assert find("badly0").parent_task_run_id is not None
+    assert find("badly").parent_task_run_id is not None
+    moments = ["badly", "badly.end", "killed", "well", "well.end"]
+    assert moments == sorted(moments, key=lambda name: float(Path(tmp_path, name).read_text()))
     # Anybody on the machine can read argv; the parameters come from the server.
-    assert {UUID(argv[-1]) for argv in started} == {find(name).id for name in names}
+    assert {UUID(argv[-1]) for argv in started} == {find(end).id for end in ends}
     assert str(tmp_path) not in str(started)
-
-
-def test_no_more_at_a_time_than_the_limit(tmp_path: Path) -> None:
-    names = ["a", "b"]
-    group([(name, "well") for name in names], str(tmp_path), 1)
-    moments = [
-        float(Path(tmp_path, f"{name}{part}").read_text())
-        for name in names
-        for part in ("", ".end")
-    ]
-    assert moments == sorted(moments)
 
 
 def test_one_is_cancelled_and_the_other_goes_on(tmp_path: Path) -> None:

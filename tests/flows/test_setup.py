@@ -47,13 +47,6 @@ def installed(client: SyncPrefectClient) -> Iterator[dict[str, Installed]]:
     client.delete_work_pool("tradewind")
 
 
-@pytest.fixture
-def put_back(client: SyncPrefectClient, installed: dict[str, Installed]) -> Iterator[None]:
-    """What a test changes is the project's again for the next one."""
-    yield
-    install(client, reset=True)
-
-
 def test_everything_is_made_once(
     client: SyncPrefectClient, installed: dict[str, Installed]
 ) -> None:
@@ -85,8 +78,8 @@ def test_deployments_are_as_the_project_says(
     assert [each.active for each in sweep.schedules] == [True]
 
 
-def test_what_an_operator_changed_is_left_and_named(
-    client: SyncPrefectClient, put_back: None
+def test_what_an_operator_changed_is_left_and_named_until_a_reset(
+    client: SyncPrefectClient, installed: dict[str, Installed]
 ) -> None:
     sweep = client.read_deployment_by_name("sweep/sweep")
     every_night = CronSchedule(cron="0 3 * * *", timezone="Europe/Berlin")
@@ -122,9 +115,12 @@ def test_what_an_operator_changed_is_left_and_named(
     # Ours beside the operator's: without stream_output, a worker's end would end its flows.
     assert transfer.job_variables == {"env": {"A": "b"}, "stream_output": False}
 
+    install(client, reset=True)
+    assert {each.notes for each in install(client).values()} == {()}
+
 
 def test_what_the_code_says_otherwise_is_brought_up_to_date(
-    client: SyncPrefectClient, put_back: None
+    client: SyncPrefectClient, installed: dict[str, Installed]
 ) -> None:
     deploy = client.read_deployment_by_name("deploy/deploy")
     old = DeploymentUpdate(description="As it was.", entrypoint="flows/old.py:deploy", tags=["x"])
@@ -142,7 +138,7 @@ def test_what_the_code_says_otherwise_is_brought_up_to_date(
 
 
 def test_an_automation_follows_the_deployment_that_it_runs(
-    client: SyncPrefectClient, put_back: None
+    client: SyncPrefectClient, installed: dict[str, Installed]
 ) -> None:
     client.delete_deployment(client.read_deployment_by_name("sweep/sweep").id)
     assert install(client)["tradewind-sweep-after-crash"].what is What.CHANGED
@@ -150,18 +146,6 @@ def test_an_automation_follows_the_deployment_that_it_runs(
     sweep = client.read_deployment_by_name("sweep/sweep")
     (action,) = after_crash.actions
     assert action.model_dump()["deployment_id"] == sweep.id
-
-
-def test_reset_takes_everything_from_the_project(
-    client: SyncPrefectClient, installed: dict[str, Installed]
-) -> None:
-    transfer = client.read_deployment_by_name("transfer/transfer")
-    client.update_deployment(transfer.id, DeploymentUpdate(concurrency_limit=9))
-    client.pause_deployment(transfer.id)
-    (zombie,) = client.read_automations_by_name("tradewind-zombie")
-    client.pause_automation(zombie.id)
-    install(client, reset=True)
-    assert {each.notes for each in install(client).values()} == {()}
 
 
 def test_pool_of_another_type_is_refused(
