@@ -23,9 +23,7 @@ def run(console: Console) -> None:
     """Build the lab, move the machine, and show what proves that it moved."""
     begun = time.monotonic()
     _say(console, "1/5  the lab: two KVM hosts, guest and worker images, a package mirror")
-    images.build("worker")
-    images.build(demo_machine.RECIPE)
-    images.build_mirror()
+    images.build_for_lab(["worker", demo_machine.RECIPE])
     lab = lifecycle.up()
     refuse_a_second_run(lab)
     url = site.connect_prefect()

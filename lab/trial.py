@@ -10,11 +10,8 @@ from lab import demo_machine, lifecycle, linux_guests, site
 
 def run(*, slow: bool, chosen: list[str]) -> int:
     """Build what the tests need, run them, and leave nothing behind; the exit status of pytest."""
-    images.build("worker")
-    images.build(demo_machine.RECIPE)
-    if slow:
-        images.build(linux_guests.UEFI_LVM.machine.recipe)
-    images.build_mirror()
+    longer = [linux_guests.UEFI_LVM.machine.recipe] if slow else []
+    images.build_for_lab(["worker", demo_machine.RECIPE, *longer])
     lifecycle.up()
     try:
         site.connect_prefect()
