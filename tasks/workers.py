@@ -15,7 +15,6 @@ from tradewind.model.host import HostAccess
 from tradewind.model.label import Label
 from tradewind.model.storage import ReplicaVolume
 from tradewind.model.worker import Worker
-from tradewind.remote.road import road_to_workers
 from tradewind.worker import lifecycle
 
 
@@ -27,7 +26,7 @@ def _boot(host: HostAccess, ground: Ground, label: Label) -> Worker:
         prepared = lifecycle.start(connection, ground.worker, ground.facts, label)
         with listening(host, prepared.names.domain) as console:
             return lifecycle.wait_until_reachable(
-                connection, ground.worker, prepared, label, console, road_to_workers(host)
+                connection, host, ground.worker, prepared, label, console
             )
 
 

@@ -231,7 +231,13 @@ class Stage:
         self.task_runs.append(context.task_run.name)
 
     def reachable(
-        self, _connection: object, _spec: object, prepared: Any, label: Label, *_: object
+        self,
+        _connection: object,
+        _host: object,
+        _spec: object,
+        prepared: Any,
+        label: Label,
+        _console: object,
     ) -> Worker:
         self.note(f"worker answers {label.purpose}")
         return Worker(

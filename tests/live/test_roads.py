@@ -95,6 +95,7 @@ def without_replicas(traces: dict[str, list[str]]) -> dict[str, list[str]]:
         pytest.param(Trip("https", NAT, "lease"), marks=pytest.mark.slow),
         Trip("ssh", NAT, "agent"),
         pytest.param(Trip("ssh", LAN, "lease"), marks=pytest.mark.slow),
+        pytest.param(Trip("https", LAN, "arp"), marks=pytest.mark.slow),
     ],
     ids=lambda trip: trip.name,
 )
@@ -114,19 +115,3 @@ def test_the_nat_network_is_out_of_the_controllers_reach(the_lab: Lab) -> None:
         check=True,
     )
     assert shown.stdout == ""
-
-
-@pytest.mark.slow
-def test_arp_finds_the_worker_or_says_that_this_libvirt_cannot(
-    tradewind: Tradewind, the_lab: Lab, image: Path
-) -> None:
-    before = without_replicas(hosts.traces(the_lab.destination))
-    ended = travel(tradewind, the_lab, Trip("https", LAN, "arp"))
-    if ended.status == 0:
-        assert_arrived(the_lab, ended, image)
-    else:
-        said = " ".join(ended.stderr.split())
-        print(f"\n{said[-600:]}")
-        assert "address source arp: libvirt on this host cannot read the neighbour table" in said
-        assert "set migr_worker_iface_addr_src to lease or agent" in said
-    assert without_replicas(hosts.traces(the_lab.destination)) == before

@@ -24,7 +24,6 @@ from tradewind.model.worker import Worker
 from tradewind.morphing import first_boot, scripts
 from tradewind.morphing.tree import RemoteGuestTree
 from tradewind.remote import shell
-from tradewind.remote.road import road_to_workers
 from tradewind.waiting import wait_for
 from tradewind.worker import lifecycle
 
@@ -54,9 +53,7 @@ def worker(the_lab: Lab, destination: libvirt.virConnect) -> Iterator[Worker]:
     label = run.label(Purpose.MORPHING)
     prepared = lifecycle.start(destination, spec, facts.survey(destination), label)
     with listening(access, prepared.names.domain) as console:
-        yield lifecycle.wait_until_reachable(
-            destination, spec, prepared, label, console, road_to_workers(access)
-        )
+        yield lifecycle.wait_until_reachable(destination, access, spec, prepared, label, console)
     lifecycle.discard(destination, pool, label)
 
 

@@ -3,7 +3,7 @@
 
 import contextlib
 import json
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import libvirt
 import libvirt_qemu
@@ -25,7 +25,6 @@ AGENT_TIMEOUT: Final = 5
 _ADDRESS_SOURCES: Final = {
     WorkerAddressSource.AGENT: libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT,
     WorkerAddressSource.LEASE: libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_LEASE,
-    WorkerAddressSource.ARP: libvirt.VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_ARP,
 }
 
 _UNDEFINE_ALL: Final = (
@@ -231,26 +230,18 @@ def ask_agent(domain: libvirt.virDomain, command: str, timeout: int = AGENT_TIME
     return json.loads(answer)["return"]
 
 
-def addresses(domain: libvirt.virDomain, source: WorkerAddressSource) -> tuple[str, ...]:
+def addresses(
+    domain: libvirt.virDomain,
+    source: Literal[WorkerAddressSource.AGENT, WorkerAddressSource.LEASE],
+) -> tuple[str, ...]:
     """IPv4 addresses of a running domain, loopback left out; empty while none is known."""
     try:
         interfaces = domain.interfaceAddresses(_ADDRESS_SOURCES[source])
-    except libvirt.libvirtError as error:
-        return _no_address(error, source)
+    except libvirt.libvirtError:
+        return ()
     return tuple(
         entry["addr"]
         for interface in interfaces.values()
         for entry in interface["addrs"] or ()
         if entry["type"] == libvirt.VIR_IP_ADDR_TYPE_IPV4 and not entry["addr"].startswith("127.")
     )
-
-
-def _no_address(error: libvirt.libvirtError, source: WorkerAddressSource) -> tuple[str, ...]:
-    # libvirt 9.0 misreads the neighbour table of recent kernels ("wrong nlmsg len"): that does
-    # not pass with time, so it must not look like an address that is still to come.
-    if source is WorkerAddressSource.ARP and "nlmsg" in str(error):
-        raise HypervisorError(
-            f"address source arp: libvirt on this host cannot read the neighbour table ({error})",
-            "set migr_worker_iface_addr_src to lease or agent",
-        ) from None
-    return ()

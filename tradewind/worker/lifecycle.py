@@ -11,14 +11,14 @@ from pydantic import SecretStr
 
 from tradewind.domainxml import worker as worker_xml
 from tradewind.errors import LateError, NotFoundError
-from tradewind.host import domains, storage
+from tradewind.host import domains, neighbours, storage
 from tradewind.host.console import Console
-from tradewind.model.host import HostFacts
+from tradewind.model.host import HostAccess, HostFacts
 from tradewind.model.label import Label
 from tradewind.model.storage import Volume
-from tradewind.model.worker import Worker, WorkerSpec
+from tradewind.model.worker import Worker, WorkerAddressSource, WorkerSpec
 from tradewind.remote import shell
-from tradewind.remote.road import DIRECT, Road
+from tradewind.remote.road import Road, road_to_workers
 from tradewind.waiting import wait_for
 from tradewind.worker.keys import KeyPair, new_key_pair
 from tradewind.worker.seed import seed_iso
@@ -124,19 +124,24 @@ def _fresh_mac() -> str:
 
 def wait_until_reachable(
     connection: libvirt.virConnect,
+    host: HostAccess,
     spec: WorkerSpec,
     prepared: Prepared,
     label: Label,
     console: Console,
-    road: Road = DIRECT,
 ) -> Worker:
     """Let the worker run, and wait for an address that answers with the pinned host key."""
-    begun = time.monotonic()
+    begun, road = time.monotonic(), road_to_workers(host)
     domains.resume(connection, prepared.names.domain)
     domain = domains.require_domain(connection, prepared.names.domain)
 
+    def known_addresses() -> tuple[str, ...]:
+        if spec.address_source is WorkerAddressSource.ARP:
+            return neighbours.addresses(host, prepared.mac)
+        return domains.addresses(domain, spec.address_source)
+
     def trusted_address() -> str | None:
-        for address in domains.addresses(domain, spec.address_source):
+        for address in known_addresses():
             if shell.probe(address, 22, prepared.host_key.public, PROBE_TIMEOUT, road):
                 return address
         return None

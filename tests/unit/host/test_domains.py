@@ -159,19 +159,6 @@ def test_no_address_yet_is_none_at_all(host: FakeConnection, worker: FakeDomain)
     assert domains.addresses(worker, WorkerAddressSource.AGENT) == ()
 
 
-def test_unreadable_neighbour_table_is_said(
-    host: FakeConnection, worker: FakeDomain, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def misread(_domain: FakeDomain, _source: int) -> None:
-        raise libvirt_error(libvirt.VIR_ERR_INTERNAL_ERROR, "wrong nlmsg len")
-
-    monkeypatch.setattr(FakeDomain, "interfaceAddresses", misread)
-    with pytest.raises(HypervisorError, match="address source arp") as caught:
-        domains.addresses(worker, WorkerAddressSource.ARP)
-    assert "migr_worker_iface_addr_src" in caught.value.hint
-    assert domains.addresses(worker, WorkerAddressSource.LEASE) == ()
-
-
 def test_agent_answers_or_not(worker: FakeDomain, monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(_domain: object, request: str, _timeout: int, _flags: int) -> str:
         return json.dumps({"return": {"asked": json.loads(request)["execute"]}})

@@ -11,17 +11,24 @@ from pydantic import SecretStr
 
 from tests.fakes.libvirt_fakes import FakeConnection
 from tradewind.errors import LateError, NotFoundError
-from tradewind.host import domains, facts, storage
+from tradewind.host import domains, facts, neighbours, storage
 from tradewind.host.console import Console
-from tradewind.model.host import HostAccess
+from tradewind.model.host import HostAccess, WorkerAccess
 from tradewind.model.label import Label
 from tradewind.model.storage import Volume
-from tradewind.model.worker import WorkerSpec
-from tradewind.remote.road import DIRECT, Road
+from tradewind.model.worker import WorkerAddressSource, WorkerSpec
+from tradewind.remote.road import DIRECT, Road, road_to_workers
 from tradewind.units import GiB
 from tradewind.worker import lifecycle
+from tradewind.worker.keys import new_key_pair
 
 NAME = "tradewind-0123456789ab-transfer"
+ACCESS = HostAccess(
+    host="kvm1",
+    username="mover",
+    private_key=SecretStr("a key"),
+    host_key=new_key_pair().public,
+)
 
 
 def stage(host: FakeConnection, pool: str = "images", capacity: int = 2 * GiB) -> None:
@@ -126,7 +133,7 @@ def test_address_that_proves_itself_is_taken(
         return address == "198.18.5.7"
 
     monkeypatch.setattr("tradewind.remote.shell.probe", probe)
-    worker = lifecycle.wait_until_reachable(host, spec, prepared, label, Console())
+    worker = lifecycle.wait_until_reachable(host, ACCESS, spec, prepared, label, Console())
     assert (worker.address, worker.username, worker.domain) == ("198.18.5.7", "root", NAME)
     assert worker.private_key.get_secret_value() == prepared.login.private
     assert worker.host_key == prepared.host_key.public
@@ -144,18 +151,31 @@ def test_a_worker_behind_its_host_is_sought_and_found_on_that_road(
     stage(host)
     prepared = lifecycle.start(host, spec, facts.survey(host), label)
     with_addresses(host, "198.18.5.7")
-    key = SecretStr(prepared.login.private)
-    road = Road(HostAccess(host="kvm1", username="mover", private_key=key, host_key="SHA256:x"))
+    access = ACCESS.model_copy(update={"worker_access": WorkerAccess.VIA_HOST})
+    road = road_to_workers(access)
     monkeypatch.setattr("tradewind.remote.shell.probe", lambda *asked: asked[-1] == road)
-    worker = lifecycle.wait_until_reachable(host, spec, prepared, label, Console(), road)
+    worker = lifecycle.wait_until_reachable(host, access, spec, prepared, label, Console())
     assert worker.via == road.via
     monkeypatch.setattr("tradewind.remote.shell.probe", lambda *_: False)
     monkeypatch.setattr(lifecycle, "BOOT_TIMEOUT", 0)
     lifecycle.discard(host, "images", label)
     prepared = lifecycle.start(host, spec, facts.survey(host), label)
     with pytest.raises(LateError) as caught:
-        lifecycle.wait_until_reachable(host, spec, prepared, label, Console(), road)
+        lifecycle.wait_until_reachable(host, access, spec, prepared, label, Console())
     assert "reached from the host kvm1" in caught.value.hint
+
+
+def test_the_hosts_own_table_is_asked_for_the_workers_mac(
+    host: FakeConnection, spec: WorkerSpec, label: Label, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage(host)
+    by_arp = spec.model_copy(update={"address_source": WorkerAddressSource.ARP})
+    prepared = lifecycle.start(host, by_arp, facts.survey(host), label)
+    table = {(ACCESS, prepared.mac): ("198.18.5.6", "198.18.5.7")}
+    monkeypatch.setattr(neighbours, "addresses", lambda *asked: table[asked])
+    monkeypatch.setattr("tradewind.remote.shell.probe", lambda *asked: asked[0] == "198.18.5.7")
+    worker = lifecycle.wait_until_reachable(host, ACCESS, by_arp, prepared, label, Console())
+    assert worker.address == "198.18.5.7"
 
 
 def test_silent_worker_tells_what_its_console_said(
@@ -169,7 +189,7 @@ def test_silent_worker_tells_what_its_console_said(
     console = Console()
     console.feed(b"cloud-init: no datasource\r\n")
     with pytest.raises(LateError, match="the worker answers over SSH") as caught:
-        lifecycle.wait_until_reachable(host, spec, prepared, label, console)
+        lifecycle.wait_until_reachable(host, ACCESS, spec, prepared, label, console)
     assert "cloud-init: no datasource" in caught.value.message
     assert "network “lan”" in caught.value.hint
     assert "“lease”" in caught.value.hint
