@@ -49,9 +49,8 @@ def _destination(site: Site) -> tuple[Finding, ...]:
 @step("look-at-worker-image")
 def _worker(site: Site) -> tuple[Finding, ...]:
     """See that workers find their image and their network."""
-    image = site.options.worker_image(WORKER_OS)
     with connect(site.destination) as connection:
-        return worker_foresight.findings(connection, site.options, image)
+        return worker_foresight.findings(connection, site.options, WORKER_OS)
 
 
 @step("inspect-{machine}")

@@ -80,16 +80,20 @@ def open_source(kind: SourceKind, name: str, options: ProviderOptions) -> DataSo
 def survey(site: Site, disk_slots: int) -> Ground:
     """Ask the destination what it offers; say at once everything that is missing."""
     with connect(site.destination) as connection:
-        options, image = site.options, site.options.worker_image(WORKER_OS)
-        found: list[str] = []
+        options, found = site.options, list[str]()
+
+        def find_image() -> None:
+            found.append(lifecycle.find_image(connection, options.worker_image(WORKER_OS)))
+
         validate.require_all(
             [
-                lambda: found.append(lifecycle.find_image(connection, image)),
+                find_image,
                 lambda: validate.require_network(
                     connection, options.migr_worker_network, "migr_worker_network"
                 ),
             ]
         )
+        image = options.worker_image(WORKER_OS)
         return Ground(
             facts=facts.survey(connection), worker=worker_spec(options, found[0], image, disk_slots)
         )

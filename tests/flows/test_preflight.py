@@ -59,6 +59,14 @@ def test_everything_that_is_wrong_is_said_at_once(
     assert "is not mapped" in found[Area.ARRIVAL][0]
 
 
+def test_image_that_no_option_names_hides_nothing(stage: Stage) -> None:
+    overrides = {"migr_worker_network": "nowhere", "migr_image_map": {"bsd": "other.qcow2"}}
+    found = errors(preflight(asked(stage, overrides=overrides)))
+    image, network = found[Area.WORKER]
+    assert "names no worker image for “linux”" in image
+    assert "nowhere" in network
+
+
 def test_what_depends_on_a_machine_that_is_not_there_is_named_as_not_looked_at(
     stage: Stage,
 ) -> None:

@@ -62,32 +62,49 @@ def _machine(facts: HostFacts) -> Iterator[Finding]:
             f"{facts.hostname} has no KVM: guests are emulated and slow",
             "switch virtualization on in the firmware, load kvm_intel or kvm_amd, and see that"
             " /dev/kvm belongs to the group kvm",
+            "virsh capabilities: no domain type kvm",
         )
     if not facts.uefi:
-        yield warning("no UEFI firmware for guests", "install ovmf (SUSE: qemu-ovmf-x86_64)")
+        yield warning(
+            "no UEFI firmware for guests",
+            "install ovmf (SUSE: qemu-ovmf-x86_64)",
+            "virsh domcapabilities: firmware efi is missing",
+        )
     if not facts.tpm:
         yield warning(
-            "no TPM for guests", "install swtpm and swtpm-tools, or set add_tpm_device to false"
+            "no TPM for guests",
+            "install swtpm and swtpm-tools, or set add_tpm_device to false",
+            "virsh domcapabilities: no emulated TPM of model tpm-crb",
         )
 
 
 def _storage(connection: libvirt.virConnect) -> Iterator[Finding]:
-    pools = [pool for pool in connection.listAllStoragePools() if pool.isActive()]
+    all_pools = connection.listAllStoragePools()
+    pools = [pool for pool in all_pools if pool.isActive()]
     if not pools:
-        yield error("no running storage pool", "define and start one: virsh pool-define-as …")
+        there = _listed("virsh pool-list --all", all_pools)
+        yield error(
+            "no running storage pool", "define and start one: virsh pool-define-as …", there
+        )
     elif not any(storage.pool_type(connection, pool.name()) == "dir" for pool in pools):
-        yield error("no running dir pool for worker images", "define one of type dir")
+        running = _listed("running pools of other types", pools)
+        yield error("no running dir pool for worker images", "define one of type dir", running)
 
 
 def _network(connection: libvirt.virConnect) -> Iterator[Finding]:
     networks = connection.listAllNetworks()
     if not any(network.isActive() for network in networks):
-        yield error("no running libvirt network", "start one: virsh net-start default")
+        there = _listed("virsh net-list --all", networks)
+        yield error("no running libvirt network", "start one: virsh net-start default", there)
     for network in networks:
         if not network.isActive():
             yield note(
                 f"network {network.name()} is not running", f"virsh net-start {network.name()}"
             )
+
+
+def _listed(what: str, there: Sequence[libvirt.virStoragePool | libvirt.virNetwork]) -> str:
+    return f"{what}: {', '.join(sorted(each.name() for each in there)) or 'none'}"
 
 
 def require_network(connection: libvirt.virConnect, name: str | None, option: str) -> None:

@@ -20,14 +20,17 @@ _MAGIC: Final = b"QFI\xfb"
 
 
 def findings(
-    connection: libvirt.virConnect, options: ProviderOptions, image: str
+    connection: libvirt.virConnect, options: ProviderOptions, os: str
 ) -> tuple[Finding, ...]:
-    """See that workers find their image and their network."""
-    return (*_image(connection, image), *_network(connection, options.migr_worker_network))
+    """See that workers for an OS family find their image and their network."""
+    return (*_image(connection, options, os), *_network(connection, options.migr_worker_network))
 
 
-def _image(connection: libvirt.virConnect, volume: str) -> tuple[Finding, ...]:
+def _image(
+    connection: libvirt.virConnect, options: ProviderOptions, os: str
+) -> tuple[Finding, ...]:
     try:
+        volume = options.worker_image(os)
         pool = lifecycle.find_image(connection, volume)
     except BadInputError as failure:
         return validate.problems(failure)

@@ -64,18 +64,21 @@ def test_poor_machine_gets_warnings_with_remedies(host: FakeConnection, facts: H
         "no UEFI firmware for guests",
         "no TPM for guests",
     ]
-    assert all(item.remedy for item in found)
+    assert all(item.remedy and item.evidence for item in found)
 
 
 def test_host_without_dir_pool_and_network(host: FakeConnection, facts: HostFacts) -> None:
     for pool in ("images", "fast"):
         host.storagePoolLookupByName(pool).destroy()
     host.networkLookupByName("lan").destroy()
-    errors = [item.what for item in findings(host, facts) if item.severity is Severity.ERROR]
-    assert errors == ["no running dir pool for worker images", "no running libvirt network"]
+    errors = [item for item in findings(host, facts) if item.severity is Severity.ERROR]
+    assert [(item.what, item.evidence) for item in errors] == [
+        ("no running dir pool for worker images", "running pools of other types: vg"),
+        ("no running libvirt network", "virsh net-list --all: lan, stopped"),
+    ]
     host.storagePoolLookupByName("vg").destroy()
-    errors = [item.what for item in findings(host, facts) if item.severity is Severity.ERROR]
-    assert errors[0] == "no running storage pool"
+    errors = [item for item in findings(host, facts) if item.severity is Severity.ERROR]
+    assert errors[0].what == "no running storage pool"
 
 
 def test_network_of_an_option(host: FakeConnection) -> None:
