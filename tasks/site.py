@@ -81,13 +81,11 @@ def survey(site: Site, disk_slots: int) -> Ground:
     """Ask the destination what it offers; say at once everything that is missing."""
     with connect(site.destination) as connection:
         options, found = site.options, list[str]()
-
-        def find_image() -> None:
-            found.append(lifecycle.find_image(connection, options.worker_image(WORKER_OS)))
-
         validate.require_all(
             [
-                find_image,
+                lambda: found.append(
+                    lifecycle.find_image(connection, options.worker_image(WORKER_OS))
+                ),
                 lambda: validate.require_network(
                     connection, options.migr_worker_network, "migr_worker_network"
                 ),
