@@ -72,6 +72,11 @@ systemctl enable --quiet systemd-networkd.service seed-keys.service cloud-init-s
     name-servers.service ssh.service
 systemctl set-default --quiet multi-user.target
 
+# --- what each command over SSH starts --------------------------------------------------------------
+
+# sshd hands it to the account's shell; dash starts in less than half of bash's time.
+usermod --shell /bin/sh root
+
 # --- what is not left behind ------------------------------------------------------------------------
 
 rm -f /etc/ssh/ssh_host_* /etc/apt/sources.list
