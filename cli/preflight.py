@@ -77,8 +77,8 @@ def _show(report: PreflightReport) -> None:
     for area, found in report.sorted_findings():
         # Text: a name may contain what means something to rich.
         severity = Text(found.severity, _COLOURS[found.severity])
-        what = f"{found.what}\n({found.evidence})" if found.evidence else found.what
-        table.add_row(severity, area, Text(what), Text(found.remedy))
+        what = Text(f"{found.what}\n({found.evidence})")
+        table.add_row(severity, area, what, Text(found.remedy))
     if table.row_count:
         console.print(table)
     console.print(f"{report.machine}: {verdict(report)}", markup=False)

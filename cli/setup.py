@@ -128,6 +128,7 @@ def validate_endpoint(name: Name, json: Json = False) -> None:
     console.print(facts_table(name, facts))
     for finding in found:
         console.print(f"{finding.severity}: {finding.what}", markup=False)
+        console.print(f"  ({finding.evidence})", markup=False)
         console.print(f"  → {finding.remedy}", markup=False)
     if not found:
         console.print("nothing is missing")

@@ -94,18 +94,24 @@ def _arrival(site: Site, request: PreflightRequest, machine: VirtualMachine) -> 
         return host_foresight.arrival(connection, machine, request.deployment(), site.options)
 
 
-def _seen(area: Area, look: Callable[[], Iterable[Finding]]) -> AreaFindings:
+def _seen(area: Area, look: Callable[[], Iterable[Finding]], looked_at: str) -> AreaFindings:
+    """Look; `looked_at` is the evidence of a failure that brings none of its own."""
     try:
         return AreaFindings(area=area, findings=tuple(look()))
     except TradewindError as failure:
-        return AreaFindings(area=area, findings=validate.problems(failure))
+        return AreaFindings(area=area, findings=validate.problems(failure, looked_at))
+
+
+def _libvirt_of(site: Site) -> str:
+    host = site.destination
+    return f"libvirt of {host.host}, asked over SSH as {host.username}"
 
 
 def look_at_destination(site: Site) -> tuple[AreaFindings, ...]:
     """Look at the host that would receive the machine."""
     return (
-        _seen(Area.DESTINATION, lambda: _destination(site)),
-        _seen(Area.WORKER, lambda: _worker(site)),
+        _seen(Area.DESTINATION, lambda: _destination(site), _libvirt_of(site)),
+        _seen(Area.WORKER, lambda: _worker(site), _libvirt_of(site)),
     )
 
 
@@ -115,7 +121,9 @@ def look_at_machine(source: DataSource, request: PreflightRequest) -> Found:
         machine = _inspect(source, request.transfer.machine)
         seen = _foresee(source, machine)
     except TradewindError as failure:
-        found = AreaFindings(area=Area.MACHINE, findings=validate.problems(failure))
+        asked = request.transfer
+        looked_at = f"source {asked.source}, asked for {asked.machine}"
+        found = AreaFindings(area=Area.MACHINE, findings=validate.problems(failure, looked_at))
         return Found(None, (found,))
     return Found(
         machine,
@@ -133,8 +141,12 @@ def look_at_move(
     if machine is None:
         return ()
     return (
-        _seen(Area.REPLICA, lambda: _replica(site, request, machine)),
-        _seen(Area.ARRIVAL, lambda: _arrival(site, request, machine)),
+        _seen(
+            Area.REPLICA,
+            lambda: _replica(site, request, machine),
+            f"the machine's disks beside the pools of {site.destination.host}",
+        ),
+        _seen(Area.ARRIVAL, lambda: _arrival(site, request, machine), _libvirt_of(site)),
     )
 
 

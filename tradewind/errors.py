@@ -35,14 +35,15 @@ from typing import ClassVar, Self
 
 
 class TradewindError(Exception):
-    """The message names the thing; the hint says what to do."""
+    """The message names the thing, the hint says what to do, the evidence what showed it."""
 
     transient: ClassVar[bool] = False
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", *, evidence: str = "") -> None:
         super().__init__(message, hint)
         self.message = message
         self.hint = hint
+        self.evidence = evidence
 
     def __str__(self) -> str:
         return f"{self.message}\n  → {self.hint}" if self.hint else self.message
@@ -84,9 +85,14 @@ class SeveralProblemsError(BadInputError):
     """Several things are wrong, and all of them are said at once."""
 
     def __init__(
-        self, message: str, hint: str = "", problems: tuple[BadInputError, ...] = ()
+        self,
+        message: str,
+        hint: str = "",
+        problems: tuple[BadInputError, ...] = (),
+        *,
+        evidence: str = "",
     ) -> None:
-        super().__init__(message, hint)
+        super().__init__(message, hint, evidence=evidence)
         self.args = (message, hint, problems)  # what a pickled error is made anew from
         self.problems = problems
 

@@ -25,8 +25,11 @@ def asked(stage: Stage, **changes: object) -> PreflightRequest:
 
 
 def errors(report: PreflightReport) -> dict[Area, list[str]]:
+    """Say what is wrong, and see that nothing said leaves a person without evidence and remedy."""
     found: dict[Area, list[str]] = {}
     for area, finding in report.sorted_findings():
+        assert finding.evidence
+        assert finding.remedy
         if finding.severity is Severity.ERROR:
             found.setdefault(area, []).append(finding.what)
     return found

@@ -54,9 +54,11 @@ def test_drawing_marks_what_is_transient() -> None:
 
 @pytest.mark.parametrize("kind", ALL)
 def test_every_error_survives_pickling(kind: type[TradewindError]) -> None:
-    again = pickle.loads(pickle.dumps(kind("pool “fast” is full", "make room")))  # noqa: S301
+    raised = kind("pool “fast” is full", "make room", evidence="0 B free")
+    again = pickle.loads(pickle.dumps(raised))  # noqa: S301
     assert type(again) is kind
     assert (again.message, again.hint) == ("pool “fast” is full", "make room")
+    assert again.evidence == "0 B free"
     assert again.args == kind("pool “fast” is full", "make room").args
     assert str(again) == "pool “fast” is full\n  → make room"
 

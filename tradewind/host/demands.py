@@ -25,12 +25,14 @@ def _firmware(machine: VirtualMachine, chosen: Hardware, facts: HostFacts) -> No
         raise BadInputError(
             f"{who} {facts.hostname} has no UEFI firmware for {facts.machine_type}",
             "install ovmf there (SUSE: qemu-ovmf-x86_64)",
+            evidence="virsh domcapabilities: firmware efi is missing",
         )
     who = "option firmware:" if asked else f"{machine.name} uses Secure Boot, and"
     if wanted.secure_boot and not facts.secure_boot:
         raise BadInputError(
             f"{who} {facts.hostname} has no firmware with it for {facts.machine_type}",
             "install an OVMF build with Secure Boot there, and leave machine_type at q35",
+            evidence="virsh domcapabilities: no secure loader",
         )
 
 
@@ -41,6 +43,7 @@ def _vcpus(machine: VirtualMachine, chosen: Hardware, facts: HostFacts) -> None:
             f"{machine.name} is to have {wanted} vCPUs, and {facts.machine_type} on"
             f" {facts.hostname} takes {facts.most_vcpus}",
             "set vcpus lower, or choose machine type q35",
+            evidence=f"virsh domcapabilities: vcpu max {facts.most_vcpus}",
         )
 
 
@@ -55,6 +58,7 @@ def _named_disks(machine: VirtualMachine, chosen: Hardware, _facts: HostFacts) -
             raise OptionError(
                 f"{option}: {machine.name} has no disk “{unknown[0]}”",
                 f"its disks are: {', '.join(there)}",
+                evidence=f"{option} in the request; the machine as its source describes it",
             )
 
 
@@ -66,11 +70,14 @@ def _buses(machine: VirtualMachine, chosen: Hardware, facts: HostFacts) -> None:
                 f"disk_bus: {facts.machine_type} on {facts.hostname} has no {bus}",
                 f"choose one of: {', '.join(each for each in DiskBus if each in facts.disk_buses)}"
                 + ("; ide goes with machine_type pc" if bus is DiskBus.IDE else ""),
+                evidence=f"virsh domcapabilities: disk buses {', '.join(facts.disk_buses)}",
             )
-    if sum(bus is DiskBus.IDE for bus in buses.values()) > _IDE_DRIVES:
+    on_ide = [disk for disk, bus in buses.items() if bus is DiskBus.IDE]
+    if len(on_ide) > _IDE_DRIVES:
         raise OptionError(
             f"disk_bus: {machine.name} has more than {_IDE_DRIVES} disks, which is what IDE takes",
             "put some of them on another bus (disk_buses)",
+            evidence=f"disks on ide: {', '.join(on_ide)}",
         )
 
 
@@ -82,6 +89,7 @@ def _sectors(machine: VirtualMachine, chosen: Hardware, _facts: HostFacts) -> No
                 f"disk_bus: disk {disk.id} of {machine.name} has sectors of {disk.sector} bytes,"
                 f" and a {bus} disk always has {_SECTOR}",
                 "choose virtio or scsi for it",
+                evidence=f"the source's disk {disk.id}: sectors of {disk.sector} bytes",
             )
 
 
@@ -98,6 +106,7 @@ def require_plug(nic: Nic, plug: Plug, facts: HostFacts) -> None:
             f"NIC {nic.mac}: {facts.hostname} has no bridge “{plug.name}”",
             f"make the bridge there, or map “{nic.network}” (network_map) to one of: "
             f"{_there(facts)}",
+            evidence=f"virsh nodedev-list --cap net: {', '.join(facts.devices)}",
         )
     if plug.vlans:
         _require_tags(nic, plug, facts)
@@ -109,6 +118,7 @@ def _require_network(nic: Nic, plug: Plug, facts: HostFacts) -> None:
             f"NIC {nic.mac}: its network “{nic.network}” is not mapped, and {facts.hostname} has"
             f" no network “{plug.name}”",
             f"map it (network_map) to one of: {', '.join(facts.networks) or 'none'}",
+            evidence=f"virsh net-list --all: {', '.join(facts.networks) or 'none'}",
         )
     group = f"{plug.name}/{plug.port_group}"
     if plug.port_group and group not in facts.port_groups:
@@ -117,6 +127,7 @@ def _require_network(nic: Nic, plug: Plug, facts: HostFacts) -> None:
             f"NIC {nic.mac}: network “{plug.name}” of {facts.hostname} has no port group"
             f" “{plug.port_group}”",
             f"there are: {', '.join(groups) or 'none'}",
+            evidence=f"virsh net-dumpxml {plug.name}: port groups {', '.join(groups) or 'none'}",
         )
 
 
@@ -132,6 +143,7 @@ def _require_tags(nic: Nic, plug: Plug, facts: HostFacts) -> None:
             f"NIC {nic.mac}: “{plug}” on {facts.hostname} (libvirt {facts.libvirt_version}) takes"
             " no VLAN tag: the machine would not start",
             "use Open vSwitch (ovs:BRIDGE?vlan=…), a port group, or a bridge of that VLAN alone",
+            evidence=f"libvirt {facts.libvirt_version}: VLAN tags on {plug.kind} are not applied",
         )
 
 

@@ -191,6 +191,7 @@ def _require_free_name(connection: libvirt.virConnect, name: str) -> None:
         raise BadInputError(
             f"there is a machine “{name}” on {connection.getHostname()} already",
             "give the new one another name, or remove the old one (virsh undefine)",
+            evidence=f"virsh domstate {name}: it is defined",
         )
 
 
@@ -203,4 +204,5 @@ def _require_tpm(options: ProviderOptions, facts: HostFacts) -> None:
         raise OptionError(
             f"option add_tpm_device: {facts.hostname} cannot give a guest a TPM",
             "install swtpm and swtpm-tools there, or set add_tpm_device to false",
+            evidence="virsh domcapabilities: no emulated TPM of model tpm-crb",
         )

@@ -58,15 +58,18 @@ def require_domain(connection: libvirt.virConnect, name: str) -> libvirt.virDoma
 def require_network(connection: libvirt.virConnect, name: str) -> None:
     """Raise NotFoundError with the networks there are when this one is missing or stopped."""
     networks = {net.name(): bool(net.isActive()) for net in connection.listAllNetworks()}
+    there = ", ".join(sorted(networks))
     if name not in networks:
         raise NotFoundError(
             f"no libvirt network “{name}” on {connection.getHostname()}",
-            f"choose one of: {', '.join(sorted(networks)) or 'none; define one first'}",
+            f"choose one of: {there or 'none; define one first'}",
+            evidence=f"virsh net-list --all: {there or 'none'}",
         )
     if not networks[name]:
         raise NotFoundError(
             f"libvirt network “{name}” on {connection.getHostname()} is not running",
             f"start it: virsh net-start {name}",
+            evidence=f"virsh net-info {name}: Active: no",
         )
 
 

@@ -53,6 +53,7 @@ def for_machine(
         raise OptionError(
             f"machine_type: {facts.hostname} has no machine type “{machine_type}”",
             f"choose one of: {', '.join(_choices(facts.machine_types))}",
+            evidence=f"virsh capabilities: {len(facts.machine_types)} machine types, not this one",
         )
     architecture = capabilities.parse_host_capabilities(connection.getCapabilities()).architecture
     domain = _capabilities(connection, architecture, machine_type, kvm=facts.kvm)

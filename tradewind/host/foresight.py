@@ -23,17 +23,25 @@ def replica(
     placement: reconcile.Placement,
 ) -> tuple[Finding, ...]:
     """Plan the volumes as a transfer would; raises what a transfer would refuse."""
-    plan = reconcile.plan_on_host(connection, transfer, machine, known, placement)
-    return (*_planned(plan), *(warning(sentence) for sentence in plan.notes))
+    judged = reconcile.judged_plan(connection, transfer, machine, known, placement)
+    return (*_planned(judged.plan), *judged.findings)
 
 
 def _planned(plan: VolumePlan) -> Iterator[Finding]:
     if plan.create:
         size = human_size(sum(planned.volume.capacity for planned in plan.create))
         pools = ", ".join(sorted({planned.volume.pool for planned in plan.create}))
-        yield note(f"{len(plan.create)} volumes of {size} would be made in {pools}")
+        yield note(
+            f"{len(plan.create)} volumes of {size} would be made in {pools}",
+            "to have them elsewhere, set storage_map or default_storage_pool",
+            "; ".join(f"disk {planned.disk_id}: no volume yet" for planned in plan.create),
+        )
     for planned in plan.delete:
-        yield warning(f"the next transfer removes {planned.volume.name}: its disk is gone")
+        yield warning(
+            f"the next transfer removes {planned.volume.name}: its disk is gone",
+            "if it is still wanted, attach the disk again, or copy the volume before",
+            f"the source has no disk at its place any more (now disk {planned.disk_id})",
+        )
 
 
 def arrival(
@@ -46,4 +54,12 @@ def arrival(
     surveyed = facts.survey(connection)
     design.check(connection, machine, request, options, surveyed)
     cpu = choose_cpu(options.cpu_mode, options.cpu_migratable, options.cpu_features, surveyed)
-    return tuple(note(sentence) for sentence in cpu.shortfalls)
+    modes = ", ".join(surveyed.cpu_modes) or "none"
+    return tuple(
+        note(
+            sentence,
+            "nothing has to be done; cpu_mode, cpu_features and cpu_migratable choose otherwise",
+            f"virsh domcapabilities of {surveyed.hostname}: CPU modes {modes}",
+        )
+        for sentence in cpu.shortfalls
+    )

@@ -11,6 +11,7 @@ import libvirt
 
 from tradewind.errors import CapacityError, NotFoundError, OptionError
 from tradewind.host import storage
+from tradewind.model.finding import Finding, warning
 from tradewind.model.machine import Disk, VirtualMachine
 from tradewind.model.storage import (
     PlannedVolume,
@@ -157,6 +158,14 @@ class Placement:
     default: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class JudgedPlan:
+    """A plan for a host's volumes, and what a person should know of it."""
+
+    plan: VolumePlan
+    findings: tuple[Finding, ...]
+
+
 def plan_on_host(
     connection: libvirt.virConnect,
     transfer: str,
@@ -165,27 +174,44 @@ def plan_on_host(
     placement: Placement,
 ) -> VolumePlan:
     """Plan with the pools and volumes that the host has now; refuses what cannot fit."""
+    judged = judged_plan(connection, transfer, machine, known, placement)
+    notes = tuple(finding.what for finding in judged.findings)
+    return judged.plan.model_copy(update={"notes": notes})
+
+
+def judged_plan(
+    connection: libvirt.virConnect,
+    transfer: str,
+    machine: VirtualMachine,
+    known: Sequence[ReplicaVolume],
+    placement: Placement,
+) -> JudgedPlan:
+    """Plan as `plan_on_host` does, and say what shows each of its notes."""
 
     def place(disk: Disk) -> tuple[str, str]:
         pool = pool_for(disk, placement.mapping, placement.default)
         return pool, storage.volume_format(connection, pool)
 
-    others: list[str] = []
+    others: list[Finding] = []
 
     def is_taken(pool: str, name: str) -> bool:
         taken = storage.find_volume(connection, pool, name) is not None
         if taken:
             others.append(
-                f"volume {name} in pool {pool} is left alone: it is not part of this replica"
-                " (a machine that was deployed without a clone has it, or the ledger is another)"
+                warning(
+                    f"volume {name} in pool {pool} is left alone: it is not part of this replica"
+                    " (a machine that was deployed without a clone has it, or the ledger is"
+                    " another)",
+                    f"if nobody needs it: virsh vol-delete {name} {pool}",
+                    f"virsh vol-info {name} {pool}: it is there, and the ledger does not know it",
+                )
             )
         return taken
 
     there = existing(connection, known)
     _refuse_other_pools(machine, there, placement.mapping)
     plan = plan_volumes(transfer, machine, there, place, is_taken)
-    notes = (*others, *require_room(connection, machine, plan))
-    return plan.model_copy(update={"notes": notes})
+    return JudgedPlan(plan, (*others, *require_room(connection, machine, plan)))
 
 
 def _refuse_other_pools(
@@ -275,10 +301,10 @@ def existing(
 
 def require_room(
     connection: libvirt.virConnect, machine: VirtualMachine, plan: VolumePlan
-) -> tuple[str, ...]:
+) -> tuple[Finding, ...]:
     """Raise CapacityError when a pool cannot hold what the source really stores.
 
-    Returns a sentence for each pool that could overflow once the disks fill up: volumes are
+    Returns a warning for each pool that could overflow once the disks fill up: volumes are
     thin, so that is no error today.
     """
     disks = {disk.id: disk for disk in machine.disks}
@@ -291,9 +317,14 @@ def require_room(
         capacity[pool] = capacity.get(pool, 0) + disk.capacity
     for pool, needed in stored.items():
         storage.require_room(connection, pool, needed, f"machine {machine.name}")
+    free = {pool: storage.available(connection, pool) for pool in capacity}
     return tuple(
-        f"pool {pool} is overcommitted: its new volumes may grow to {human_size(size)},"
-        f" {human_size(storage.available(connection, pool))} are free"
+        warning(
+            f"pool {pool} is overcommitted: its new volumes may grow to {human_size(size)},"
+            f" {human_size(free[pool])} are free",
+            "see that it does not fill up, or choose a larger pool (storage_map)",
+            f"virsh pool-info {pool}: Available: {human_size(free[pool])}",
+        )
         for pool, size in capacity.items()
-        if size > storage.available(connection, pool)
+        if size > free[pool]
     )

@@ -39,6 +39,7 @@ def find_pool(connection: libvirt.virConnect, name: str) -> libvirt.virStoragePo
     raise NotFoundError(
         f"no storage pool “{name}” on {connection.getHostname()}",
         f"choose one of: {there or 'none; define one first'}",
+        evidence=f"virsh pool-list --all: {there or 'none'}",
     )
 
 
@@ -73,6 +74,7 @@ def require_room(connection: libvirt.virConnect, pool: str, needed: int, what: s
             f"storage pool “{pool}” on {connection.getHostname()} has {human_size(free)} free;"
             f" {what} needs {human_size(needed)}",
             "make room, or map the disks to a larger pool (storage_map)",
+            evidence=f"virsh pool-info {pool}: Available: {human_size(free)}",
         )
 
 

@@ -28,11 +28,15 @@ def require_all(checks: Sequence[Check]) -> None:
         raise SeveralProblemsError.of(found)
 
 
-def problems(failure: TradewindError) -> tuple[Finding, ...]:
-    """Turn what a check raised into findings, one for each problem."""
+def problems(failure: TradewindError, looked_at: str) -> tuple[Finding, ...]:
+    """Turn what a check raised into findings, one for each problem.
+
+    `looked_at` is the evidence of those which bring none of their own.
+    """
     if isinstance(failure, SeveralProblemsError):
-        return tuple(finding for each in failure.problems for finding in problems(each))
-    return (error(failure.message, failure.hint),)
+        return tuple(finding for each in failure.problems for finding in problems(each, looked_at))
+    remedy = failure.hint or f"look up {type(failure).__name__} in docs/troubleshooting.md"
+    return (error(failure.message, remedy, failure.evidence or looked_at),)
 
 
 def findings(connection: libvirt.virConnect, facts: HostFacts) -> tuple[Finding, ...]:
@@ -52,6 +56,7 @@ def road_findings(access: HostAccess) -> tuple[Finding, ...]:
             f"{access.host} forwards no connection, so its workers cannot be reached via-host",
             "set AllowTcpForwarding yes in its sshd_config; a PermitOpen there has to name the"
             " worker network",
+            f"its sshd refused to open 127.0.0.1:22 for {access.username}",
         ),
     )
 
@@ -98,8 +103,11 @@ def _network(connection: libvirt.virConnect) -> Iterator[Finding]:
         yield error("no running libvirt network", "start one: virsh net-start default", there)
     for network in networks:
         if not network.isActive():
+            name = network.name()
             yield note(
-                f"network {network.name()} is not running", f"virsh net-start {network.name()}"
+                f"network {name} is not running",
+                f"if a machine needs it: virsh net-start {name}",
+                f"virsh net-info {name}: Active: no",
             )
 
 
@@ -110,5 +118,9 @@ def _listed(what: str, there: Sequence[libvirt.virStoragePool | libvirt.virNetwo
 def require_network(connection: libvirt.virConnect, name: str | None, option: str) -> None:
     """Raise when a network that an option must name is missing or unnamed."""
     if not name:
-        raise BadInputError(f"option {option} is empty", f"name a libvirt network in {option}")
+        raise BadInputError(
+            f"option {option} is empty",
+            f"name a libvirt network in {option}",
+            evidence=f"{option} in the provider options of this request",
+        )
     domains.require_network(connection, name)

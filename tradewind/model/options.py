@@ -191,6 +191,7 @@ class ProviderOptions(OptionFields, Record):
             raise NotFoundError(
                 f"option migr_image_map names no worker image for “{os}” (there are: {there})",
                 f"add {os}:<volume> to it; `tradewind worker-image stage` makes one",
+                evidence=f"migr_image_map in the provider options: {there}",
             )
         return self.migr_image_map[os]
 

@@ -16,7 +16,10 @@ def findings(guest: GuestSeen) -> Iterator[Finding]:
     """Say whether the guest can be adapted, as far as it is known from outside."""
     if not guest.os:
         yield note(
-            "nobody says which operating system it is: it is found on its disks when it is deployed"
+            "nobody says which operating system it is: it is found on its disks when it is"
+            " deployed",
+            "to know it before the move, run a rehearsal: tradewind rehearse",
+            "its description names none, and no guest agent says one",
         )
     elif _WINDOWS.search(guest.os):
         yield warning(

@@ -124,7 +124,8 @@ class DiskImageSource:
             findings=(
                 note(
                     "each execution reads all of the images; what is equal is not sent",
-                    evidence="nothing tells what changed in an image",
+                    "if that takes too long, transfer the machine from a libvirt host",
+                    "nothing tells what changed in an image",
                 ),
             ),
             guest=GuestSeen(os=machine.os_hint or ""),

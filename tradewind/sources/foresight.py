@@ -15,7 +15,11 @@ from tradewind.sources.tracking import no_bitmaps
 # Without incremental backup (libvirt 6.6 finished it, with QEMU 4.2) a running machine
 # cannot be read at all. https://libvirt.org/formatcheckpoint.html
 OLDEST_LIBVIRT: Final = 6_006_000
-_BUSY_JOBS: Final = frozenset({libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED})
+# As virsh calls them.
+_JOBS: Final = {
+    libvirt.VIR_DOMAIN_JOB_BOUNDED: "Job type: Bounded",
+    libvirt.VIR_DOMAIN_JOB_UNBOUNDED: "Job type: Unbounded",
+}
 
 
 def foresee(
@@ -40,6 +44,7 @@ def _findings(
         yield warning(
             f"{machine.name} is transient: it can be replicated, but a move would refuse it",
             "define it: virsh dumpxml … > file, virsh define file",
+            f"virsh dominfo {machine.name}: Persistent: no",
         )
     if domain.isActive():
         yield from _running(domain, machine)
@@ -50,21 +55,28 @@ def _findings(
                 "convert it to qcow2 if that takes too long",
                 reason,
             )
-    yield from (note(sentence) for sentence in machine.dropped)
+    for sentence in machine.dropped:
+        yield note(
+            sentence,
+            "if it is needed, give the new machine one of its own: virsh edit, after the move",
+            f"virsh dumpxml {machine.name}",
+        )
 
 
 def _running(domain: libvirt.virDomain, machine: VirtualMachine) -> Iterator[Finding]:
     job = domain.jobInfo()[0]
-    if job in _BUSY_JOBS:
+    if job in _JOBS:
         yield warning(
             f"another job runs on {machine.name}: the snapshot waits for it or fails",
-            f"see virsh domjobinfo {machine.name}; backup programs and migrations are such jobs",
+            "let it end, or end it: backup programs and migrations are such jobs",
+            f"virsh domjobinfo {machine.name}: {_JOBS[job]}",
         )
     if domains.ask_agent(domain, "guest-ping") is None:
         yield note(
             f"no guest agent answers in {machine.name}: its file systems are not frozen for the"
             " snapshot, and are as after a power cut",
             "install and start qemu-guest-agent in the guest, if it has a channel for it",
+            "guest-ping: no answer",
         )
 
 

@@ -33,14 +33,18 @@ def _image(
         volume = options.worker_image(os)
         pool = lifecycle.find_image(connection, volume)
     except BadInputError as failure:
-        return validate.problems(failure)
+        return validate.problems(failure, f"migr_image_map and pools of {connection.getHostname()}")
     head = storage.download(connection, pool, volume, KiB)[: _HEADER.size]
     magic, _, _, backing = _HEADER.unpack(head.ljust(_HEADER.size, b"\0"))
     remedy = "build it and stage it anew: tradewind worker-image stage"
     if magic != _MAGIC:
-        return (error(f"worker image {pool}/{volume} is no qcow2 image", remedy),)
+        seen = f"its first bytes: {magic.hex(' ')}"
+        return (error(f"worker image {pool}/{volume} is no qcow2 image", remedy, seen),)
     if backing:
-        return (error(f"worker image {pool}/{volume} needs another image beneath it", remedy),)
+        seen = f"its header names a backing file at byte {backing}"
+        return (
+            error(f"worker image {pool}/{volume} needs another image beneath it", remedy, seen),
+        )
     return ()
 
 
@@ -48,5 +52,5 @@ def _network(connection: libvirt.virConnect, name: str | None) -> tuple[Finding,
     try:
         validate.require_network(connection, name, "migr_worker_network")
     except BadInputError as failure:
-        return validate.problems(failure)
+        return validate.problems(failure, f"virsh net-list of {connection.getHostname()}")
     return ()

@@ -65,11 +65,17 @@ def find_image(connection: libvirt.virConnect, volume: str) -> str:
     if len(found) == 1:
         return str(found[0])
     where = f"dir pools of {connection.getHostname()}: {', '.join(found or pools) or 'none'}"
+    searched = f"virsh vol-list of {', '.join(pools) or 'no running dir pool'}"
     if found:
-        raise NotFoundError(f"worker image “{volume}” is in several {where}", "keep one of them")
+        raise NotFoundError(
+            f"worker image “{volume}” is in several {where}",
+            "keep one of them",
+            evidence=f"{searched}: {volume} in {len(found)} of them",
+        )
     raise NotFoundError(
         f"no worker image “{volume}” in the {where}",
         "stage it: tradewind worker-image stage",
+        evidence=f"{searched}: no {volume}",
     )
 
 
