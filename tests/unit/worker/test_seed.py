@@ -3,6 +3,7 @@
 
 import io
 import json
+import sys
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -88,10 +89,17 @@ def test_worker_proves_itself_with_our_host_key_only(
 
 @pytest.fixture(scope="module")
 def seed_keys() -> ModuleType:
-    """The program of the worker image that takes keys from a seed."""
-    loader = SourceFileLoader("seed_keys", str(recipe.HERE / "recipes/worker/files" / PROGRAM))
+    """The program of the worker image that takes keys from a seed.
+
+    Compiled code beside it would be one more file of the recipe, and the image be built anew.
+    """
+    program = recipe.HERE / "recipes/worker/files" / PROGRAM
+    loader = SourceFileLoader("seed_keys", str(program))
     module = ModuleType(loader.name)
-    loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "dont_write_bytecode", True)
+        loader.exec_module(module)
+    assert [file.name for file in program.parent.rglob("*.pyc")] == []
     return module
 
 
