@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 from prefect import settings
+from prefect.context import refresh_global_settings_context
 from prefect.events.clients import NullEventsClient
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import PrefectConsoleHandler
 from prefect.settings import temporary_settings
-from prefect.testing.utilities import prefect_test_harness
 
 from tests.fakes.flow_scenery import set_the_stage
 from tests.fakes.flow_stage import Stage, build_stage
 from tests.fakes.libvirt_fakes import open_fake
+from tests.fakes.prefect_server import Server, running
 from tests.fakes.stage_blocks import Blocks, store_blocks
 from tradewind.ledger import open_ledger
 from tradewind.streaming.certificates import make_certificates
@@ -39,7 +40,7 @@ IDLE = (
 
 
 @pytest.fixture(scope="session", autouse=True)
-def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of our own with an empty database, gone at the end.
 
     Heartbeats are off: at its end every flow waits up to a second for the thread that sends them.
@@ -53,6 +54,7 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         if isinstance(handler, PrefectConsoleHandler):
             handler.setLevel(logging.WARNING)
     EventsWorker.set_client_override(NullEventsClient)
+    idle = {setting.name: "false" for setting in IDLE}
     quiet = {
         settings.PREFECT_API_SSL_CERT_FILE: str(trusted),
         settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,
@@ -60,15 +62,18 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         settings.PREFECT_LOCAL_STORAGE_PATH: tmp_path_factory.mktemp("results"),
     }
     with (
-        temporary_settings(dict.fromkeys(IDLE, False)),
-        prefect_test_harness(server_startup_timeout=120),
-        temporary_settings(quiet),
+        running(tmp_path_factory.mktemp("prefect"), idle) as made,
+        pytest.MonkeyPatch.context() as patch,
     ):
-        yield
+        # In the environment, for processes and threads that are started elsewhere.
+        patch.setenv(settings.PREFECT_API_URL.name, made.url)
+        refresh_global_settings_context()
+        with temporary_settings({settings.PREFECT_API_URL: made.url, **quiet}):
+            yield made
 
 
 @pytest.fixture(scope="session")
-def stored(prefect_server: None) -> Blocks:
+def stored(prefect_server: Server) -> Blocks:
     """Blocks that all flows may use: storing them takes seconds."""
     return store_blocks("stage")
 

@@ -14,6 +14,7 @@ from cli import automations, drain, installing, server
 from cli.installing import Installed, What
 from cli.pools import Pool, Working
 from cli.project import planned
+from tests.fakes.prefect_server import Server
 from tradewind.errors import BadInputError, LateError, NotFoundError
 
 DEPLOYMENTS = tuple(plan.full_name() for plan in planned())
@@ -21,7 +22,7 @@ AUTOMATIONS = ("tradewind-zombie", "tradewind-sweep-after-crash")
 
 
 @pytest.fixture(scope="module")
-def client(prefect_server: None) -> Iterator[SyncPrefectClient]:
+def client(prefect_server: Server) -> Iterator[SyncPrefectClient]:
     with get_client(sync_client=True) as client:
         yield client
 

@@ -18,6 +18,7 @@ import tradewind.host.connection
 from cli.registration import Registration
 from tests.fakes.flow_stage import Stage
 from tests.fakes.libvirt_fakes import FakeConnection
+from tests.fakes.prefect_server import Server
 from tests.fakes.stage_blocks import Blocks, store_blocks
 from tradewind.model.host import HostAccess
 from tradewind.model.removal import RemovalReport
@@ -28,7 +29,7 @@ ENDS = ("--from", "kept", "--to", "kept", "--options", "kept")
 
 
 @pytest.fixture(scope="module")
-def kept_blocks(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Blocks:
+def kept_blocks(prefect_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Blocks:
     """Commands that list find the ledger in the block of options."""
     place = tmp_path_factory.mktemp("kept") / "ledger.sqlite"
     return store_blocks("kept", sqlite_database_file=str(place))

@@ -12,6 +12,7 @@ from blocks.loading import block_names
 from flows.sweep import sweep
 from tests.fakes.flow_stage import Stage
 from tests.fakes.libvirt_fakes import FakeConnection
+from tests.fakes.prefect_server import Server
 from tests.fakes.stage_blocks import Blocks, store_blocks
 from tradewind.domainxml.backup import BackupDisk
 from tradewind.errors import ConnectionFailedError, NotFoundError
@@ -52,7 +53,7 @@ class Runs:
 
 
 @pytest.fixture(scope="module")
-def swept_blocks(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Blocks:
+def swept_blocks(prefect_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Blocks:
     """The sweep takes no overrides: its ledger is in the block."""
     place = tmp_path_factory.mktemp("swept") / "ledger.sqlite"
     return store_blocks("swept", sqlite_database_file=str(place))

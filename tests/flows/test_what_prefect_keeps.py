@@ -4,18 +4,17 @@
 import base64
 import pickle
 import re
-from pathlib import Path
 
 import pytest
 from prefect import settings
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
 from prefect.client.schemas.objects import FlowRun
-from sqlalchemy.engine import make_url
 
 from flows.deploy import deploy
 from flows.transfer import transfer
 from tests.fakes.flow_stage import GUEST, Stage
+from tests.fakes.prefect_server import Server
 from tradewind.errors import NotFoundError
 from tradewind.model.guest import MorphOptions
 from tradewind.morphing import plan
@@ -32,11 +31,9 @@ def run_called(client: SyncPrefectClient, name: str) -> FlowRun:
     return run
 
 
-def database() -> bytes:
+def all_kept(server: Server) -> bytes:
     """Read all that the server wrote, past its interfaces."""
-    place = make_url(settings.PREFECT_SERVER_DATABASE_CONNECTION_URL.value()).database
-    assert place is not None
-    files = sorted(Path(place).parent.glob(f"{Path(place).name}*"))
+    files = sorted(server.database.parent.glob(f"{server.database.name}*"))
     return b"".join(file.read_bytes() for file in files)
 
 
@@ -46,7 +43,7 @@ def traces(key: str) -> list[bytes]:
     return [line[:30].encode(), base64.b64encode(key.encode())[200:240]]
 
 
-def test_parameters_and_reports_and_no_secret(stage: Stage) -> None:
+def test_parameters_and_reports_and_no_secret(stage: Stage, prefect_server: Server) -> None:
     stage.source.contents[MACHINE] = {"sda": bytes(MiB)}
     transfer(stage.transfer(machine=MACHINE))
     deploy(stage.deploy(machine=MACHINE))
@@ -58,7 +55,7 @@ def test_parameters_and_reports_and_no_secret(stage: Stage) -> None:
     assert deployed.parameters["request"]["destination"] == stage.endpoint
     assert "Full transfer" in str(artifacts[f"transfer-{MACHINE}"])
     assert "proven by its guest agent" in str(artifacts[f"deploy-{MACHINE}"])
-    kept = database()
+    kept = all_kept(prefect_server)
     assert MACHINE.encode() in kept  # what is looked for below would be found
     for trace in (*traces(stage.key), *traces(stage.worker_key)):
         assert trace not in kept
