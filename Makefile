@@ -7,6 +7,10 @@ export UV_SYSTEM_CERTS := 1
 # Tests and flow runs are many short processes; each would compile our modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
+# One more than there are processors: much of the time a test waits. Whole files in the order given,
+# not those with the most tests first: few and long ones would come last, and alone.
+SIDE_BY_SIDE := -n $(shell expr $$(nproc) + 1) --dist loadfile --no-loadscope-reorder
+
 .PHONY: help
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -47,7 +51,7 @@ lint: venv ## format, lint, spelling, types and layers
 
 .PHONY: unit
 unit: venv ## unit, contract and flow tests
-	.venv/bin/pytest -q -n auto --dist loadfile -m "not live"
+	.venv/bin/pytest -q $(SIDE_BY_SIDE) tests/flows tests/contract tests/unit
 
 .PHONY: docs
 docs: venv ## the documentation as a site in build/docs, its links checked

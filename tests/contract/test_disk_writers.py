@@ -64,11 +64,15 @@ class TestHttpsWriter(DiskWriterContract):
 
 
 class TestSshWriter(DiskWriterContract):
-    @pytest.fixture(params=["direct", "via-host"])
-    def case(self, tmp_path: Path, server: Server, request: pytest.FixtureRequest) -> WriterCase:
+    """Directly: what a road through the host may do to the bytes, the class above has seen.
+
+    That an SSH writer takes that road is in tests/unit/streaming/test_over_ssh.py.
+    """
+
+    @pytest.fixture
+    def case(self, tmp_path: Path, server: Server) -> WriterCase:
         path = disk_file(tmp_path)
-        via = server.access() if request.param == "via-host" else None
-        access = ssh_access(server, tmp_path, {"one": path}, via)
+        access = ssh_access(server, tmp_path, {"one": path})
         return WriterCase(
             SIZE, partial(open_writer, access, "one"), path.read_bytes, poly1305(DIGEST_KEY)
         )

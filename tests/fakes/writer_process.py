@@ -43,16 +43,14 @@ def access_with(certificates: WriterCertificates, port: int) -> HttpsAccess:
     )
 
 
-def ssh_access(
-    server: Server, folder: Path, disks: Mapping[str, Path], via: HostAccess | None = None
-) -> SshAccess:
+def ssh_access(server: Server, folder: Path, disks: Mapping[str, Path]) -> SshAccess:
     """Say how to reach the service through an SSH server on the loopback."""
     config = folder / "stdio.json"
     paths = {name: str(path) for name, path in disks.items()}
     config.write_text(json.dumps({"disks": paths, "digest_key": DIGEST_KEY.hex()}))
     program = (sys.executable, "-I", writer_service.__file__)
     return SshAccess(
-        worker=worker_at(server, via),
+        worker=worker_at(server),
         command=(*program, "--stdio", str(config)),
         digest_key=SecretStr(DIGEST_KEY.hex()),
     )

@@ -18,7 +18,8 @@ from tradewind.errors import StreamError, WriterError
 from tradewind.model.option_types import DataTransferMechanism
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.model.worker import HttpsAccess, SshAccess
-from tradewind.streaming import launch
+from tradewind.ports import Range
+from tradewind.streaming import launch, writer_service
 from tradewind.streaming.jobs import open_writer
 from tradewind.streaming.over_https import open_writer as open_over_https
 from tradewind.streaming.over_ssh import open_writer as open_over_ssh
@@ -165,10 +166,15 @@ def test_the_service_is_installed_and_reached(server: Server, disk: Path) -> Non
     assert isinstance(access, SshAccess)
     assert access.worker.via == server.access()
     writer = open_writer(access, "a")
-    writer.write(4096, memoryview(b"here"))
+    data = bytearray(os.urandom(5 * MiB))
+    writer.write(4096, memoryview(data))
+    writer.zero(4096 + 100_000, 200_000)
     writer.flush()
+    data[100_000:300_000] = bytes(200_000)
+    tags = writer.tags(memoryview(data))
+    assert writer.digests([Range(4096, len(data))]) == [writer_service.combined(tags)]
     writer.close()
-    assert disk.read_bytes()[4096:4100] == b"here"
+    assert disk.read_bytes()[4096 : 4096 + len(data)] == data
     assert Path(launch.FOLDER, "config.json").stat().st_mode & 0o077 == 0
 
 
