@@ -55,6 +55,9 @@ def runs(
 
     `theirs` are the target's range digests of the same blocks; only an UNKNOWN target is asked.
     """
+    if target is not TargetState.UNKNOWN and ZERO_TAG not in ours:
+        yield Run(0, length, Need.COPY, combined(ours))
+        return
     blocks = _blocks(ours, target, theirs, length)
     for need, group in groupby(blocks, key=lambda block: block.need):
         run = list(group)
