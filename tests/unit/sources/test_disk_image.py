@@ -12,6 +12,7 @@ from tests.fakes.images import make_qcow2, make_raw
 from tradewind.errors import BusyError, ImageFormatError, NotFoundError, OptionError
 from tradewind.model.machine import Clock, Firmware, FirmwareKind, Nic, PowerState
 from tradewind.sources.disk_image import DiskImageSource
+from tradewind.waiting import wait_for
 
 MiB = 1 << 20
 
@@ -193,7 +194,9 @@ def test_a_snapshot_leaves_nothing_behind(
     with contextlib.suppress(InterruptedError), source.snapshot(machine, RUN):
         [number] = private.rglob("0.pid")
         assert number.parent.stat().st_mode & 0o077 == 0
-        pid = int(number.read_text())
+        # The file is there an instant before the number is in it.
+        written = wait_for(lambda: number.read_text() or None, "qemu-nbd's number is written", 30)
+        pid = int(written)
         raise InterruptedError
     assert list(private.iterdir()) == []
     with pytest.raises(ProcessLookupError):
