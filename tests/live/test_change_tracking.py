@@ -148,6 +148,7 @@ def test_checkpoint_that_is_gone_leads_to_a_full_look(the_lab: Lab, busy: Runnin
     assert_equal(the_lab, busy, report)
 
 
+@pytest.mark.slow
 def test_grown_disk_and_new_disk_are_looked_at_in_full_and_the_rest_is_not(
     the_lab: Lab, busy: Running
 ) -> None:
