@@ -113,6 +113,7 @@ def test_cancelled_within_seconds_and_nothing_left(
     assert after == clean["destination"]
 
 
+@pytest.mark.slow
 def test_disk_images_and_memory_that_does_not_grow(
     tradewind: Tradewind, the_lab: Lab, tmp_path: Path, peaks: dict[int, int]
 ) -> None:

@@ -64,6 +64,7 @@ def bitmaps(machine: Running) -> list[str]:
     return [each["name"] for each in kept]
 
 
+@pytest.mark.slow
 def test_created_run_listed_shown_and_deleted(
     tradewind: Tradewind, the_lab: Lab, machine: Running, pool: None
 ) -> None:
