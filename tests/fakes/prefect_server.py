@@ -7,7 +7,6 @@ server that it starts makes all tables anew each time, which takes eight.
 
 import os
 import shutil
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from typing import Final
 
 import prefect
 
+from tests.fakes.ssh_server import free_port
 from tradewind.waiting import wait_for
 
 _START_TIMEOUT: Final = 120
@@ -42,7 +42,7 @@ def running(folder: Path, settings: Mapping[str, str]) -> Iterator[Server]:
     database = folder / "prefect.sqlite"
     if _TABLES.exists():
         shutil.copy(_TABLES, database)
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}/api"
     # What `prefect server start` runs in the end; without a UI.
     argv = [
@@ -58,18 +58,14 @@ def running(folder: Path, settings: Mapping[str, str]) -> Iterator[Server]:
     }
     with subprocess.Popen(argv, env=environment) as server:
         try:
-            wait_for(lambda: _is_healthy(url), "Prefect's server answers", _START_TIMEOUT)
+            wait_for(
+                lambda: _is_healthy(url), "Prefect's server answers", _START_TIMEOUT, every=0.2
+            )
             if not _TABLES.exists():
                 _keep_tables(database)
             yield Server(url, database)
         finally:
             server.terminate()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _is_healthy(url: str) -> bool:
