@@ -5,7 +5,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +16,11 @@ from tradewind.model.progress import DiskProgress
 from tradewind.model.record import Record
 from tradewind.model.storage import Extent, ExtentKind, TargetState
 from tradewind.model.worker import HttpsAccess
+from tradewind.ports import DiskWriter
 from tradewind.sources import nbd
-from tradewind.streaming.copy import CopyJob, copy_disks
-from tradewind.streaming.over_https import open_writer
+from tradewind.streaming.copy import copy_disks
+from tradewind.streaming.jobs import writers
+from tradewind.streaming.lane import CopyJob
 
 
 class OrderedDisk(Record):
@@ -64,7 +66,7 @@ def changes(disk: OrderedDisk) -> Iterator[Extent]:
         yield Extent(position, disk.size - position, ExtentKind.CLEAN)
 
 
-def _job(number: int, disk: OrderedDisk, access: HttpsAccess) -> CopyJob:
+def _job(number: int, disk: OrderedDisk, open_writer: Callable[[str], DiskWriter]) -> CopyJob:
     whole = partial(nbd.extents, disk.socket, "", disk.size)
     return CopyJob(
         disk_id=str(number),
@@ -72,7 +74,7 @@ def _job(number: int, disk: OrderedDisk, access: HttpsAccess) -> CopyJob:
         target=TargetState.BLANK if disk.changed is None else TargetState.AT_CHECKPOINT,
         extents=whole if disk.changed is None else partial(changes, disk),
         open_reader=partial(nbd.open_reader, disk.socket),
-        open_writer=partial(open_writer, access, str(number)),
+        open_writer=partial(open_writer, str(number)),
     )
 
 
@@ -83,8 +85,9 @@ def _quiet(_: DiskProgress) -> None:
 def main() -> None:
     """Move, and print the seconds and the peak memory in bytes."""
     order = Order.model_validate_json(sys.stdin.read())
-    jobs = [_job(number, disk, order.access()) for number, disk in enumerate(order.disks)]
     begun = time.monotonic()
+    open_writer = writers(order.access())
+    jobs = [_job(number, disk, open_writer) for number, disk in enumerate(order.disks)]
     copy_disks(jobs, threading.Event(), _quiet)
     seconds = time.monotonic() - begun
     print(json.dumps({"seconds": seconds, "memory": peak_memory()}))

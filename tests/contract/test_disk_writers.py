@@ -10,7 +10,7 @@ from tests.contract.disk_writer import DiskWriterContract, WriterCase, blake2b, 
 from tests.fakes.memory import MEMORY_KEY, MemoryTarget, MemoryWriter
 from tests.fakes.ssh_server import Server
 from tests.fakes.writer_process import DIGEST_KEY, WriterProcess, running_writer, ssh_access
-from tradewind.streaming.jobs import open_writer
+from tradewind.streaming.jobs import writers
 
 # Neither a multiple of the page, nor of a block.
 SIZE = 16 * (1 << 20) + 512
@@ -59,7 +59,7 @@ class TestHttpsWriter(DiskWriterContract):
         via = server.access() if request.param == "via-host" else None
         access = process.access.model_copy(update={"via": via})
         return WriterCase(
-            SIZE, partial(open_writer, access, "one"), path.read_bytes, poly1305(DIGEST_KEY)
+            SIZE, partial(writers(access), "one"), path.read_bytes, poly1305(DIGEST_KEY)
         )
 
 
@@ -74,5 +74,5 @@ class TestSshWriter(DiskWriterContract):
         path = disk_file(tmp_path)
         access = ssh_access(server, tmp_path, {"one": path})
         return WriterCase(
-            SIZE, partial(open_writer, access, "one"), path.read_bytes, poly1305(DIGEST_KEY)
+            SIZE, partial(writers(access), "one"), path.read_bytes, poly1305(DIGEST_KEY)
         )

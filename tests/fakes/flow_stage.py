@@ -38,7 +38,7 @@ from tradewind.model.storage import Checkpoint, Volume
 from tradewind.model.worker import HttpsAccess, Worker
 from tradewind.morphing import plan
 from tradewind.ports import Completed, Snapshot
-from tradewind.streaming.copy import CopyJob
+from tradewind.streaming.lane import CopyJob
 from tradewind.units import GiB, MiB
 
 GUEST = GuestOS(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Join a snapshot's disks to the worker's: one copy job for each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from tradewind.model.machine import VirtualMachine
@@ -10,7 +10,7 @@ from tradewind.model.worker import SshAccess, WriterAccess
 from tradewind.ports import DiskWriter, Snapshot
 from tradewind.streaming import over_https, over_ssh
 from tradewind.streaming.bandwidth import Bandwidth
-from tradewind.streaming.copy import CopyJob
+from tradewind.streaming.lane import CopyJob
 from tradewind.streaming.writer import UNLIMITED
 
 
@@ -25,6 +25,7 @@ def jobs_for(
 
     All of them together stay below the `bandwidth`.
     """
+    open_writer = writers(access, bandwidth)
     targets = {volume.disk_id: volume for volume in volumes}
     return [
         CopyJob(
@@ -33,17 +34,18 @@ def jobs_for(
             target=_state(frozen.tracking(disk), targets[disk.id]),
             extents=partial(frozen.extents, disk),
             open_reader=partial(frozen.open, disk),
-            open_writer=partial(open_writer, access, targets[disk.id].serial, bandwidth=bandwidth),
+            open_writer=partial(open_writer, targets[disk.id].serial),
         )
         for disk in machine.disks
     ]
 
 
-def open_writer(access: WriterAccess, serial: str, bandwidth: Bandwidth = UNLIMITED) -> DiskWriter:
-    """Connect to one disk of the writer service, over what carries it."""
+def writers(access: WriterAccess, bandwidth: Bandwidth = UNLIMITED) -> Callable[[str], DiskWriter]:
+    """Say how to connect to a disk of the writer service by its serial, over what carries it."""
     if isinstance(access, SshAccess):
-        return over_ssh.open_writer(access, serial, bandwidth=bandwidth)
-    return over_https.open_writer(access, serial, bandwidth=bandwidth)
+        return partial(over_ssh.open_writer, access, bandwidth=bandwidth)
+    context = over_https.client_context(access)
+    return partial(over_https.open_writer, access, bandwidth=bandwidth, context=context)
 
 
 def _state(tracking: Tracking, volume: ReplicaVolume) -> TargetState:

@@ -15,14 +15,33 @@ _NAMES: Final[tuple[Count, ...]] = (
 
 
 class Tally:
-    """One disk's counters, in bytes, since its stream began."""
+    """One disk's counters, in bytes, and its clock, which runs from its first lane to its last."""
 
     def __init__(self, disk_id: str, capacity: int) -> None:
         self._disk_id = disk_id
         self._capacity = capacity
-        self._started = time.monotonic()
+        self._began: float | None = None
+        self._ended: float | None = None
         self._lock = threading.Lock()
         self._counts: dict[Count, int] = dict.fromkeys(_NAMES, 0)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is anything to tell."""
+        return self._began is not None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the counts are the last ones."""
+        return self._ended is not None
+
+    def begin(self) -> None:
+        """Start the clock."""
+        self._began = time.monotonic()
+
+    def end(self) -> None:
+        """Stop the clock."""
+        self._ended = time.monotonic()
 
     def add(self, name: Count, size: int) -> None:
         """Count some bytes."""
@@ -58,4 +77,6 @@ class Tally:
         )
 
     def _seconds(self) -> float:
-        return time.monotonic() - self._started
+        if self._began is None:
+            return 0.0
+        return (self._ended or time.monotonic()) - self._began

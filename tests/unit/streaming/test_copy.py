@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar
 
 import pytest
@@ -17,8 +18,9 @@ from tradewind.errors import CancelledError, IntegrityError, StreamError, Tradew
 from tradewind.model.progress import DiskProgress
 from tradewind.model.storage import TargetState
 from tradewind.ports import DiskReader, Range
-from tradewind.streaming import copy as copy_module
-from tradewind.streaming.copy import CopyJob, copy_disk, copy_disks
+from tradewind.streaming import lane
+from tradewind.streaming.copy import copy_disk, copy_disks
+from tradewind.streaming.lane import CopyJob
 
 KiB, MiB = 1 << 10, 1 << 20
 
@@ -125,7 +127,7 @@ def test_everything_is_flushed_before_it_is_read_back() -> None:
 
 
 def test_a_full_journal_is_proven_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copy_module, "_JOURNAL_LIMIT", 2)
+    monkeypatch.setattr(lane, "_JOURNAL_LIMIT", 2)
     source = os.urandom(10 * MiB)
     target = MemoryTarget(bytearray(len(source)))
     result = copy_disk(job(source, target), threading.Event(), quiet, connections=1)
@@ -297,6 +299,69 @@ def test_more_disks_than_connections_take_turns() -> None:
     assert [result.disk_id for result in results] == [f"disk{n}" for n in range(5)]
     assert all(target.content == SOURCE for target in targets)
     assert most <= 3
+
+
+def test_a_lane_that_is_free_goes_to_the_disk_with_the_most_left() -> None:
+    working: dict[str, set[int]] = {"small": set(), "large": set()}
+
+    def open_writer(name: str, target: MemoryTarget) -> MemoryWriter:
+        working[name].add(threading.get_ident())
+        return MemoryWriter(target)
+
+    sizes = {"small": MiB, "large": 8 * MiB}
+    sources = {name: os.urandom(size) for name, size in sizes.items()}
+    targets = {name: MemoryTarget(bytearray(size)) for name, size in sizes.items()}
+    jobs = [
+        job(
+            sources[name],
+            targets[name],
+            name=name,
+            reader=SlowReader if name == "large" else MemoryReader,
+            writer=partial(open_writer, name),
+        )
+        for name in sizes
+    ]
+    results = copy_disks(jobs, threading.Event(), quiet, connections=2)
+    assert all(targets[name].content == sources[name] for name in sizes)
+    assert [result.verified for result in results] == list(sizes.values())
+    assert len(working["large"]) == 2
+
+
+def test_a_disk_gets_no_more_lanes_than_it_has_work() -> None:
+    writers: list[MemoryWriter] = []
+
+    def open_writer(target: MemoryTarget) -> MemoryWriter:
+        writers.append(MemoryWriter(target))
+        return writers[-1]
+
+    source = os.urandom(2 * MiB)
+    target = MemoryTarget(bytearray(len(source)))
+    copy_disk(job(source, target, writer=open_writer), threading.Event(), quiet, connections=8)
+    assert len(writers) == 2
+
+
+def test_a_disk_with_nothing_to_do_is_told_once_and_opens_nothing() -> None:
+    target = MemoryTarget(bytearray(MiB))
+    heard: list[DiskProgress] = []
+    untouchable = job(bytes(MiB), target, writer=None)  # type: ignore[arg-type]
+    result = copy_disk(untouchable, threading.Event(), heard.append, connections=2)
+    assert [(progress.total, progress.done) for progress in heard] == [(0, 0)]
+    assert result.sent == 0
+
+
+def test_a_stop_does_not_wait_for_a_connection_that_does_not_open() -> None:
+    stop, ended = threading.Event(), threading.Event()
+
+    def hang(_: MemoryTarget) -> MemoryWriter:
+        ended.wait(60)
+        raise StreamError("it came to nothing")
+
+    threading.Timer(0.1, stop.set).start()
+    with pytest.raises(CancelledError):
+        copy_disk(job(SOURCE, MemoryTarget(bytearray(len(SOURCE))), writer=hang), stop, quiet)
+    assert not ended.is_set()
+    ended.set()
+    _assert_no_threads()
 
 
 def test_no_disks_are_no_work() -> None:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from tests.fakes.memory import STEP, MemoryReader, MemoryTarget, MemoryWriter, extents_of
 from tradewind.errors import StreamError
 from tradewind.model.storage import Extent, ExtentKind, TargetState
-from tradewind.streaming.copy import CopyJob, copy_disk
+from tradewind.streaming.copy import copy_disk
+from tradewind.streaming.lane import CopyJob
 
 SIZE = 24 * STEP + 512
 

@@ -20,7 +20,7 @@ from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.model.worker import HttpsAccess, SshAccess
 from tradewind.ports import Range
 from tradewind.streaming import launch, writer_service
-from tradewind.streaming.jobs import open_writer
+from tradewind.streaming.jobs import writers
 from tradewind.streaming.over_https import open_writer as open_over_https
 from tradewind.streaming.over_ssh import open_writer as open_over_ssh
 from tradewind.streaming.writer import ServiceWriter
@@ -63,18 +63,18 @@ def service_pid(access: SshAccess) -> int:
 
 def test_a_disk_that_is_not_there_is_named_with_those_that_are(access: SshAccess) -> None:
     with pytest.raises(WriterError, match="no such disk, only one"):
-        open_writer(access, "missing")
+        writers(access)("missing")
 
 
 def test_a_worker_that_does_not_let_us_in_is_said_in_the_words_of_ssh(access: SshAccess) -> None:
     worker = access.worker.model_copy(update={"username": "nobody"})
     with pytest.raises(StreamError, match="Permission denied"):
-        open_writer(access.model_copy(update={"worker": worker}), "one")
+        writers(access.model_copy(update={"worker": worker}))("one")
 
 
 def test_a_worker_without_python_is_said_in_the_words_of_its_shell(access: SshAccess) -> None:
     with pytest.raises(StreamError, match=r"no-python3: .*not found"):
-        open_writer(access.model_copy(update={"command": ("no-python3",)}), "one")
+        writers(access.model_copy(update={"command": ("no-python3",)}))("one")
 
 
 def test_a_service_that_dies_is_a_stream_error(access: SshAccess, writer: ServiceWriter) -> None:
@@ -165,7 +165,7 @@ def test_the_service_is_installed_and_reached(server: Server, disk: Path) -> Non
     access = launch.start_writer(LocalRemote(), worker, [volume("a")], DataTransferMechanism.SSH)
     assert isinstance(access, SshAccess)
     assert access.worker.via == server.access()
-    writer = open_writer(access, "a")
+    writer = writers(access)("a")
     data = bytearray(os.urandom(5 * MiB))
     writer.write(4096, memoryview(data))
     writer.zero(4096 + 100_000, 200_000)

@@ -24,8 +24,9 @@ from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.ports import DiskWriter
 from tradewind.sources.disk_image import DiskImageSource
 from tradewind.streaming.bandwidth import Bandwidth, unlimited
-from tradewind.streaming.copy import CopyJob, copy_disks
+from tradewind.streaming.copy import copy_disks
 from tradewind.streaming.jobs import jobs_for
+from tradewind.streaming.lane import CopyJob
 from tradewind.streaming.over_https import open_writer
 from tradewind.streaming.writer import ServiceWriter
 
