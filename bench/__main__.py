@@ -3,8 +3,10 @@
 
 import argparse
 import os
+import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -121,6 +123,8 @@ def main() -> None:
     parser.add_argument("--only", action="append", default=[], metavar="WORD")
     arguments = parser.parse_args()
     machine = results.machine()
+    # Ended early, it takes its namespaces and gigabytes of memory along.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     os.nice(_NICE)
     with tempfile.TemporaryDirectory(prefix="tradewind-bench-", dir="/dev/shm") as name:
         rows = [
