@@ -2,7 +2,7 @@
 """Join a snapshot's disks to the worker's: one copy job for each."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.storage import ReplicaVolume, TargetState, Tracking
@@ -44,7 +44,7 @@ def writers(access: WriterAccess, bandwidth: Bandwidth = UNLIMITED) -> Callable[
     """Say how to connect to a disk of the writer service by its serial, over what carries it."""
     if isinstance(access, SshAccess):
         return partial(over_ssh.open_writer, access, bandwidth=bandwidth)
-    context = over_https.client_context(access)
+    context = cache(partial(over_https.client_context, access))
     return partial(over_https.open_writer, access, bandwidth=bandwidth, context=context)
 
 

@@ -4,6 +4,7 @@
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 from tradewind.errors import StreamError, WriterError
 from tradewind.model.worker import HttpsAccess
@@ -19,30 +20,30 @@ def open_writer(
     serial: str,
     timeout: float = 120.0,
     bandwidth: Bandwidth = UNLIMITED,
-    context: ssl.SSLContext | None = None,
+    context: Callable[[], ssl.SSLContext] | None = None,
 ) -> ServiceWriter:
     """Connect to one disk of a writer service.
 
-    `context` is the `client_context` of the access, where there is one already. `timeout`
-    (seconds) bounds the connecting and each answer. StreamError when the service
-    cannot be reached, WriterError when it is not ours, does not accept us or has no such disk.
+    `context` gives the access's `client_context`, where connections share one. `timeout` (seconds)
+    bounds the connecting and each answer. StreamError when the service cannot be reached,
+    WriterError when it is not ours, does not accept us or has no such disk.
     """
     terms = Terms(access.digest_key, bandwidth)
-    context = context or client_context(access)
-    return take(
-        _secured(access, context, timeout), serial, f"{access.address}:{access.port}", terms
-    )
+    secured = _secured(access, context or partial(client_context, access), timeout)
+    return take(secured, serial, f"{access.address}:{access.port}", terms)
 
 
 @contextmanager
-def _secured(access: HttpsAccess, context: ssl.SSLContext, timeout: float) -> Iterator[Stream]:
+def _secured(
+    access: HttpsAccess, context: Callable[[], ssl.SSLContext], timeout: float
+) -> Iterator[Stream]:
     where = f"{access.address}:{access.port}"
     with ExitStack() as stack:
         with _refusals(where, str):
             road = Road(access.via).stream(access.address, access.port, timeout)
             plain = stack.enter_context(road)
         with _refusals(where, plain.complaint):
-            secure = context.wrap_socket(plain.connection, server_hostname=access.address)
+            secure = context().wrap_socket(plain.connection, server_hostname=access.address)
         stack.callback(secure.close)
         yield Stream(secure, plain.complaint)
 
