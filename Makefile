@@ -39,8 +39,8 @@ test-all: system venv check ## everything, the longer live cases too
 	$(PY) -m lab test --slow
 
 .PHONY: check
-check: lint ## lint, types, layers, unit, contract and flow tests (the inner loop)
-	@$(MAKE) --no-print-directory -j2 docs unit
+check: venv ## lint, types, layers, unit, contract and flow tests (the inner loop)
+	@$(MAKE) --no-print-directory -j3 lint docs unit
 
 .PHONY: lint
 lint: venv ## format, lint, spelling, types and layers
