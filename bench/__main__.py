@@ -21,6 +21,7 @@ from bench.ours import OrderedDisk
 from bench.page import page
 from bench.results import Row
 from tradewind.sources import qemu_nbd
+from tradewind.units import MiB
 
 _ROOT: Final = Path(__file__).parents[1]
 _PAGE: Final = _ROOT / "docs" / "benchmarks.md"
@@ -32,12 +33,9 @@ _RESULTS: Final = _ROOT / "bench" / "results.json"
 
 def measured(case: Case, line: Line, folder: Path, mover: MoverName) -> Measured:
     """Move a case's disks once, to new files, and see that they arrived."""
-    targets = [folder / f"target-{number}" for number in range(len(case.images))]
-    for target in targets:
-        target.unlink(missing_ok=True)
-        target.touch()
-        with target.open("r+b") as file:
-            file.truncate(case.size)
+    targets = [_target(folder, number) for number in range(len(case.images))]
+    for image, target in zip(case.images, targets, strict=True):
+        _prepare(image, target)
     changes = case.changes() if mover is MoverName.OURS else None
     with ExitStack() as stack:
         disks = [
@@ -51,10 +49,24 @@ def measured(case: Case, line: Line, folder: Path, mover: MoverName) -> Measured
         found = move(mover, Scene(line, disks, targets, folder))
     for image, target in zip(case.images, targets, strict=True):
         _compare(image, target, changes)
-        target.unlink()
     for pid_file in folder.glob("source-*.pid"):
         pid_file.unlink()
     return found
+
+
+def _target(folder: Path, number: int) -> Path:
+    return folder / f"target-{number}"
+
+
+def _prepare(image: Path, target: Path) -> None:
+    """Make a target that reads as zero; one that is going to be full keeps the memory it has."""
+    size = image.stat().st_size
+    is_full = image.stat().st_blocks * 512 >= size
+    with target.open("r+b" if target.exists() else "wb") as file:
+        file.truncate(size if is_full else 0)
+        file.truncate(size)
+        for _ in range(size // MiB if is_full else 0):
+            file.write(bytes(MiB))
 
 
 def _compare(image: Path, target: Path, changes: tuple[tuple[int, int], ...] | None) -> None:
@@ -90,6 +102,8 @@ def rows_of(link: Link, chosen: Sequence[str], folder: Path, *, quick: bool) -> 
             missing = [mover for mover in case.movers if (case.peers, mover) not in known]
             turns = [mover for _ in range(rounds) for mover in missing]
             each = [(mover, measured(case, line, folder, mover)) for mover in turns]
+            for number in range(len(case.images)):
+                _target(folder, number).unlink(missing_ok=True)
             found = {m: median([figure for by, figure in each if by is m]) for m in missing}
             peers = {m: f for m, f in found.items() if case.peers and m is not MoverName.OURS}
             known |= {(case.peers, mover): figure for mover, figure in peers.items()}

@@ -37,7 +37,7 @@ class Link:
     rounds: int = 1
 
 
-LOOPBACK: Final = Link("loopback", rounds=3)
+LOOPBACK: Final = Link("loopback", rounds=5)
 GIGABIT: Final = Link("1 Gbit/s", rate="1gbit", rounds=3)
 SLOW: Final = Link("200 Mbit/s", rate="200mbit")
 DISTANT: Final = Link("20 ms", delay=0.01)

@@ -15,7 +15,10 @@ hand.
   qemu-nbd. Sources and targets are files in memory. What arrived is compared with the source
   after every row.
 - Everything runs at nice −5, before the machine's other work. Movers take turns. Rows of the
-  loopback and of 1 Gbit/s are medians of three rounds, the others were measured once.
+  loopback are medians of five rounds, of 1 Gbit/s of three, the others were measured once.
+- A target that is going to be full has its memory before, as a preallocated volume has its
+  blocks, and reads as zero. Else a virtual machine's own host has a share in the figures: memory
+  that was free comes from it when it is first touched, sometimes quickly, sometimes not.
 - Seconds are until everything is flushed; ours also until everything was read back on the target
   and its digests were compared. The clock of ours starts when Python has started, as it has in a
   worker pool.

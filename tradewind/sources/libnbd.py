@@ -5,6 +5,7 @@ Signatures as in libnbd(3) and the manual page of each function, libnbd 1.14. cf
 GIL around each call. libnbd keeps the text of an error per thread.
 """
 
+from collections import deque
 from functools import cache
 from typing import Any, Final, Self
 
@@ -112,20 +113,26 @@ class Connection:
         """Whether the server agreed to answer for a metadata context."""
         return bool(self._check(self._lib.nbd_can_meta_context(self._handle, name.encode())))
 
-    def read_into(self, buffer: memoryview, offset: int, step: int) -> None:
+    def read_into(self, buffer: memoryview, offset: int, step: int, at_once: int) -> None:
         """Fill the buffer from `offset`, without a copy in between.
 
-        The requests, of `step` bytes, are all under way at once: a long way to the server is
-        waited for once. After an error nothing arrives any more: only calls move libnbd on.
+        Requests are of `step` bytes, and up to `at_once` of them are under way: a long way to the
+        server is waited for once for all of them. After an error nothing arrives any more: only
+        calls move libnbd on.
         """
         target = _ffi.from_buffer(buffer, require_writable=True)
-        cookies = [
-            self._ask(target + start, min(step, len(buffer) - start), offset + start)
-            for start in range(0, len(buffer), step)
-        ]
-        for cookie in cookies:
-            while not self._check(self._lib.nbd_aio_command_completed(self._handle, cookie)):
-                self._check(self._lib.nbd_poll(self._handle, -1))
+        under_way: deque[int] = deque()
+        for start in range(0, len(buffer), step):
+            if len(under_way) == at_once:
+                self._wait_for(under_way.popleft())
+            count = min(step, len(buffer) - start)
+            under_way.append(self._ask(target + start, count, offset + start))
+        for cookie in under_way:
+            self._wait_for(cookie)
+
+    def _wait_for(self, cookie: int) -> None:
+        while not self._check(self._lib.nbd_aio_command_completed(self._handle, cookie)):
+            self._check(self._lib.nbd_poll(self._handle, -1))
 
     def _ask(self, target: Any, count: int, offset: int) -> int:
         return self._check(
