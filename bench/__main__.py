@@ -32,7 +32,7 @@ _RESULTS: Final = _ROOT / "bench" / "results.json"
 
 
 def measured(case: Case, line: Line, folder: Path, mover: MoverName) -> Measured:
-    """Move a case's disks once, to new files, and see that they arrived."""
+    """Move a case's disks once, to files that read as zero, and see that they arrived."""
     targets = [_target(folder, number) for number in range(len(case.images))]
     for image, target in zip(case.images, targets, strict=True):
         _prepare(image, target)

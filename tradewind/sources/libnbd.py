@@ -116,9 +116,8 @@ class Connection:
     def read_into(self, buffer: memoryview, offset: int, step: int, at_once: int) -> None:
         """Fill the buffer from `offset`, without a copy in between.
 
-        Requests are of `step` bytes, and up to `at_once` of them are under way: a long way to the
-        server is waited for once for all of them. After an error nothing arrives any more: only
-        calls move libnbd on.
+        Requests are of `step` bytes, up to `at_once` of them under way. After an error nothing
+        arrives any more: only calls move libnbd on.
         """
         target = _ffi.from_buffer(buffer, require_writable=True)
         under_way: deque[int] = deque()

@@ -27,9 +27,9 @@ _DIRTY_FLAG: Final = 1
 _STATUS_STEP: Final = 2 * GiB
 
 # QEMU takes memory for each answer; with more than 1 MiB of them under way it gets fresh pages from
-# the kernel again and again, which zeroes them. Of 1 GiB, moved through TLS, qemu-nbd 7.2 spent
-# 0.7 s of CPU time on reads of 512 KiB two at a time, 1.4 s on 256 KiB sixteen at a time (QEMU's
-# own limit) and 1.5 s on 1 MiB two at a time. Four connections still hide 20 ms at 200 MiB/s.
+# the kernel again and again, which zeroes them. On 1 GiB in four disks, moved through TLS, qemu-nbd
+# 7.2 spent 0.7 s of CPU time in reads of 512 KiB two at a time, 1.4 s in 256 KiB sixteen at a time
+# (QEMU's own limit), 1.5 s in 1 MiB two at a time. Four connections bring 200 MiB/s over 20 ms.
 _READ_STEP: Final = 512 * KiB
 _READS_AT_ONCE: Final = 2
 

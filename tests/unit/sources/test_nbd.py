@@ -39,6 +39,14 @@ def test_reads_what_is_there(socket_path: Path, image: bytes) -> None:
     assert buffer == image
 
 
+def test_reads_more_requests_than_are_under_way_at_once(socket_path: Path, image: bytes) -> None:
+    start, length = MiB - 512, MiB + 65536 + 1000
+    buffer = bytearray(length)
+    with open_reader(socket_path) as reader:
+        reader.readinto(memoryview(buffer), start)
+    assert buffer == image[start : start + length]
+
+
 def test_extents_join_neighbours(socket_path: Path) -> None:
     assert list(nbd.extents(socket_path, "", 8 * MiB)) == [
         Extent(0, MiB, ZERO),
