@@ -29,8 +29,9 @@ hand.
   from a relay on the loopback (bench/relay.py), which takes CPU time from all movers.
 - In an incremental, ours is told what changed since the checkpoint. nbdcopy and qemu-img cannot
   be: they copy the whole disk, measured once for the three rows.
-- On the loopback, and for ours at 1 Gbit/s, processors are the limit. A load above zero before or
-  after the run means that other programs had a part of them, and then these rows say little.\
+- On the loopback, and for ours at 1 Gbit/s, processors are the limit. A load well above zero
+  before the run means that other programs had a part of them, and then these rows say little. The
+  load after it is the run's own.\
 """
 
 
