@@ -58,17 +58,15 @@ def plan(
 
 
 def batches(pieces: Iterable[Piece], request_size: int = REQUEST_SIZE) -> Iterator[list[Piece]]:
-    """Gather neighbours in order until they come to `request_size` bytes or to 64 pieces."""
-    batch: list[Piece] = []
-    size = 0
+    """Gather pieces of one action, in order, until they come to `request_size` bytes or are 64."""
+    gathered: dict[Action, list[Piece]] = {action: [] for action in Action}
     for piece in pieces:
+        batch = gathered[piece.action]
         batch.append(piece)
-        size += piece.length
-        if size >= request_size or len(batch) >= BATCH_PIECES:
+        if len(batch) >= BATCH_PIECES or sum(each.length for each in batch) >= request_size:
             yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+            gathered[piece.action] = []
+    yield from filter(None, gathered.values())
 
 
 def _cut(extent: Extent, step: int, action: Action) -> Iterator[Piece]:
