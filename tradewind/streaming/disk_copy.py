@@ -5,8 +5,8 @@
 
     ranges to zero ──all lanes──▶ flushed, proven ──then──▶ data ──all lanes──▶ flushed, proven
 
-In a pool that is nearly full, data may need the room that zeroing gives back: on a volume of 64 MiB
-that had to lose 50 and get 20, data that came first ran into the end of the pool.
+In a pool that is nearly full, data may need the room that zeroing gives back. When both went in the
+disk's order, it was up to the lanes' speed whether tests/live/test_volume_sync.py had enough.
 """
 
 import threading
