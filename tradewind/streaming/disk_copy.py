@@ -1,16 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One disk under way: its queues of batches, and the lanes that take from them.
-
-::
-
-    ranges to zero ──all lanes──▶ flushed, proven ──then──▶ data ──all lanes──▶ flushed, proven
-
-In a pool that is nearly full, data may need the room that zeroing gives back. When both went in the
-disk's order, it was up to the lanes' speed whether tests/live/test_volume_sync.py had enough.
-"""
+"""One disk under way: a queue of batches, and the lanes that take from it."""
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Protocol, runtime_checkable
 
@@ -18,7 +10,7 @@ from tradewind.errors import CancelledError
 from tradewind.streaming.distance import connections_for
 from tradewind.streaming.lane import CopyJob, Lane
 from tradewind.streaming.parallel import Shared
-from tradewind.streaming.plan import Action, Piece, batches, plan
+from tradewind.streaming.plan import Piece, batches, plan
 from tradewind.streaming.tally import Tally
 
 
@@ -45,10 +37,7 @@ class DiskCopy:
         self._halted = False
         self._lock = threading.Lock()
         self._connections: list[object] = []
-        self._zeroes = Shared(self._batches(Action.ZERO))
-        self._data = Shared(self._batches(Action.COPY))
-        self._to_zero = 0
-        self._has_room = threading.Event()
+        self._queue: Shared[list[Piece]] = Shared(self._batches())
 
     def connections(self) -> int:
         """Say how many connections are worth having, by the distance of this disk's volume."""
@@ -58,13 +47,10 @@ class DiskCopy:
 
     def measure(self) -> None:
         """Learn how much there is to do; where that is nothing, it is done."""
-        for batch in self._all_batches():
+        for batch in self._batches():
             self._check()
             self.left += 1
-            self._to_zero += batch[0].action is Action.ZERO
             self.tally.add("total", sum(piece.length for piece in batch))
-        if not self._to_zero:
-            self._has_room.set()
         if not self.left:
             self.tally.begin()
             self.tally.end()
@@ -74,47 +60,21 @@ class DiskCopy:
         with self._job.open_reader() as reader, closing(self._job.open_writer()) as writer:
             self._watch(reader, writer)
             lane = Lane(self._job, reader, writer, self.tally, self._check)
-            self._make_room(lane)
-            self._take(self._data, lane)
+            for batch in self._queue:
+                lane.copy(batch)
+                with self._lock:
+                    self.left -= 1
             lane.prove()
 
     def halt(self) -> None:
         """Make every lane end with CancelledError, one that hangs too."""
         self._halted = True
-        self._has_room.set()
         with self._lock:
             for connection in self._connections:
                 if isinstance(connection, Interruptible):
                     connection.interrupt()
 
-    def _make_room(self, lane: Lane) -> None:
-        """Return when everything that has to be zero is, on every lane."""
-        if not self._has_room.is_set():
-            zeroed = self._take(self._zeroes, lane)
-            lane.prove()
-            with self._lock:
-                self._to_zero -= zeroed
-                if not self._to_zero:
-                    self._has_room.set()
-            self._has_room.wait()
-        self._check()
-
-    def _take(self, queue: Iterable[Sequence[Piece]], lane: Lane) -> int:
-        """Copy what no other lane has taken; say how many batches that were."""
-        taken = 0
-        for batch in queue:
-            lane.copy(batch)
-            taken += 1
-            with self._lock:
-                self.left -= 1
-        return taken
-
-    def _batches(self, action: Action) -> Iterator[list[Piece]]:
-        for batch in self._all_batches():
-            if batch[0].action is action:
-                yield batch
-
-    def _all_batches(self) -> Iterator[list[Piece]]:
+    def _batches(self) -> Iterator[list[Piece]]:
         job = self._job
         return batches(plan(job.extents(), job.target, job.request_size), job.request_size)
 

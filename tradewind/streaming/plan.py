@@ -58,15 +58,17 @@ def plan(
 
 
 def batches(pieces: Iterable[Piece], request_size: int = REQUEST_SIZE) -> Iterator[list[Piece]]:
-    """Gather pieces of one action, in order, until they come to `request_size` bytes or are 64."""
-    gathered: dict[Action, list[Piece]] = {action: [] for action in Action}
+    """Gather neighbours in order until they come to `request_size` bytes or to 64 pieces."""
+    batch: list[Piece] = []
+    size = 0
     for piece in pieces:
-        batch = gathered[piece.action]
         batch.append(piece)
-        if len(batch) >= BATCH_PIECES or sum(each.length for each in batch) >= request_size:
+        size += piece.length
+        if size >= request_size or len(batch) >= BATCH_PIECES:
             yield batch
-            gathered[piece.action] = []
-    yield from filter(None, gathered.values())
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _cut(extent: Extent, step: int, action: Action) -> Iterator[Piece]:

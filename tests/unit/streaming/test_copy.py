@@ -14,13 +14,7 @@ from typing import ClassVar
 import pytest
 
 from tests.fakes.memory import MemoryReader, MemoryTarget, MemoryWriter, extents_of
-from tradewind.errors import (
-    CancelledError,
-    IntegrityError,
-    StreamError,
-    TradewindError,
-    WriterError,
-)
+from tradewind.errors import CancelledError, IntegrityError, StreamError, TradewindError
 from tradewind.model.progress import DiskProgress
 from tradewind.model.storage import TargetState
 from tradewind.ports import DiskReader, Range
@@ -122,53 +116,6 @@ def test_what_the_source_zeroed_is_zeroed() -> None:
     result = copy_disk(job(changed, target, blank=False), threading.Event(), quiet)
     assert target.content == changed
     assert (result.sent, result.zeroed) == (0, 2 * MiB)
-
-
-@dataclass
-class NarrowWriter(MemoryWriter):
-    """A writer whose pool holds 4 MiB: what is zero takes no room."""
-
-    def write(self, offset: int, view: memoryview) -> int:
-        with self.target.lock:
-            there = self.target.content
-            used = sum(any(there[at : at + MiB]) for at in range(0, len(there), MiB))
-            grows = not any(there[offset : offset + len(view)])
-            if used + grows > 4:
-                raise WriterError("No space left on device")
-            there[offset : offset + len(view)] = view
-        return len(view)
-
-
-@pytest.mark.parametrize("connections", [1, 2, 4])
-def test_room_is_made_before_it_is_taken(connections: int) -> None:
-    """The pool is full; what the source zeroed lies behind what it wrote."""
-    data = os.urandom(4 * MiB)
-    target = MemoryTarget(bytearray(content(4 * MiB, os.urandom(4 * MiB), 8 * MiB)))
-    narrow = job(content(data, 12 * MiB), target, blank=False, writer=NarrowWriter)
-    result = copy_disk(narrow, threading.Event(), quiet, connections=connections)
-    assert target.content == content(data, 12 * MiB)
-    assert result.sent == 4 * MiB
-
-
-def test_lanes_that_wait_for_room_end_with_the_one_that_fails_to_make_it() -> None:
-    opened: list[MemoryWriter] = []
-
-    class Broken(MemoryWriter):
-        def zero(self, offset: int, length: int) -> None:
-            time.sleep(0.2)
-            raise WriterError("the disk is gone")
-
-    def opening(target: MemoryTarget) -> MemoryWriter:
-        opened.append(Broken(target))
-        return opened[-1]
-
-    target = MemoryTarget(bytearray(os.urandom(8 * MiB)))
-    broken = job(content(os.urandom(4 * MiB), 4 * MiB), target, blank=False, writer=opening)
-    with pytest.raises(WriterError, match="the disk is gone"):
-        copy_disk(broken, threading.Event(), quiet, connections=4)
-    assert calls(target, "write") == 0
-    assert len(opened) == 4
-    assert all(writer.is_closed for writer in opened)
 
 
 def test_everything_is_flushed_before_it_is_read_back() -> None:
