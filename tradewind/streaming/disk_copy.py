@@ -63,7 +63,10 @@ class DiskCopy:
             for batch in self._queue:
                 lane.copy(batch)
                 with self._lock:
-                    self.left -= 1
+                    self.left = max(self.left - 1, 0)
+            # There may be fewer batches than were counted: a running machine's disk may be told in
+            # other extents the second time. Lanes must not come back for those.
+            self.left = 0
             lane.prove()
 
     def halt(self) -> None:

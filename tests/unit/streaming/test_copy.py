@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import ClassVar
 
@@ -16,7 +16,7 @@ import pytest
 from tests.fakes.memory import MemoryReader, MemoryTarget, MemoryWriter, extents_of
 from tradewind.errors import CancelledError, IntegrityError, StreamError, TradewindError
 from tradewind.model.progress import DiskProgress
-from tradewind.model.storage import TargetState
+from tradewind.model.storage import Extent, ExtentKind, TargetState
 from tradewind.ports import DiskReader, Range
 from tradewind.streaming import lane
 from tradewind.streaming.copy import copy_disk, copy_disks
@@ -338,6 +338,25 @@ def test_a_disk_gets_no_more_lanes_than_it_has_work() -> None:
     target = MemoryTarget(bytearray(len(source)))
     copy_disk(job(source, target, writer=open_writer), threading.Event(), quiet, connections=8)
     assert len(writers) == 2
+
+
+def test_a_copy_ends_when_there_is_less_than_was_counted() -> None:
+    """The first walk tells all of the disk as data, the second one knows where it is zero."""
+    source = content(os.urandom(MiB), 3 * MiB)
+    target = MemoryTarget(bytearray(len(source)))
+    walks = iter([[Extent(0, 4 * MiB, ExtentKind.DATA)], list(extents_of(source))])
+
+    def extents() -> Iterator[Extent]:
+        yield from next(walks)
+
+    counted = replace(job(source, target), extents=extents)
+    stop = threading.Event()
+    patience = threading.Timer(20, stop.set)
+    patience.start()
+    result = copy_disk(counted, stop, quiet)
+    patience.cancel()
+    assert target.content == source
+    assert result.sent == MiB
 
 
 def test_a_disk_with_nothing_to_do_is_told_once_and_opens_nothing() -> None:
