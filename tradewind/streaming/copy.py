@@ -6,6 +6,8 @@
     disk ──plan──▶ batches ─┬─▶ lane        a lane that is free goes to the disk
                             └─▶ lane        with the most left to do
 
+What has to be zero comes first, on all disks: it makes room that data may need.
+
 Memory is lanes × (request size + journal), whatever the size and the number of the disks.
 """
 
@@ -15,9 +17,9 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Final
 
-from tradewind.model.progress import DiskResult
+from tradewind.model.progress import DiskProgress, DiskResult
 from tradewind.ports import ProgressListener
-from tradewind.streaming.disk_copy import DiskCopy
+from tradewind.streaming.disk_copy import DiskCopy, Stage
 from tradewind.streaming.distance import NEAR
 from tradewind.streaming.lane import CopyJob
 from tradewind.streaming.parallel import run_all
@@ -78,7 +80,19 @@ class _Crew:
         return found[0]
 
     def copy(self, connections: int, stop: threading.Event) -> None:
-        """Copy, flush and prove; no more lanes than there is work for."""
+        """Zero, copy, flush and prove, stage by stage."""
+        for stage in Stage:
+            for disk in self._disks:
+                disk.begin(stage)
+            self._run(connections, stop)
+        self._listener.tell(self._disks, last=True)
+
+    def results(self) -> list[DiskResult]:
+        """Say what became of each disk."""
+        return [disk.tally.result() for disk in self._disks]
+
+    def _run(self, connections: int, stop: threading.Event) -> None:
+        """Work on what is ready; no more lanes than there is work for."""
         first = [disk for _ in range(connections) if (disk := self._join()) is not None]
         run_all(
             [partial(self._work, disk) for disk in first],
@@ -86,11 +100,6 @@ class _Crew:
             abort=self._halt,
             tick=lambda: self._listener.tell(self._disks),
         )
-        self._listener.tell(self._disks, last=True)
-
-    def results(self) -> list[DiskResult]:
-        """Say what became of each disk."""
-        return [disk.tally.result() for disk in self._disks]
 
     def _work(self, disk: DiskCopy | None) -> None:
         while disk is not None:
@@ -129,16 +138,16 @@ class _Listener:
     def __init__(self, progress: ProgressListener) -> None:
         self._progress = progress
         self._last = time.monotonic()
-        self._ended: set[DiskCopy] = set()
+        self._told: dict[DiskCopy, DiskProgress] = {}
 
     def tell(self, disks: Iterable[DiskCopy], *, last: bool = False) -> None:
-        """Tell of each disk under way, when it is time; of one that has ended, once more."""
+        """Tell of each disk under way when it is time, and of one at rest once."""
         now = time.monotonic()
         if not last and now - self._last < _PROGRESS_SECONDS:
             return
         self._last = now
         for disk in disks:
-            if disk.tally.has_begun and disk not in self._ended:
-                if disk.tally.has_ended:
-                    self._ended.add(disk)
-                self._progress(disk.tally.progress())
+            progress = disk.tally.progress()
+            if disk.tally.has_begun and progress != self._told.get(disk):
+                self._told[disk] = progress
+                self._progress(progress)

@@ -1,17 +1,41 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One disk under way: a queue of batches, and the lanes that take from it."""
+"""One disk under way: a queue of batches for each stage, and the lanes that take from it.
+
+::
+
+    extents ─┬─ zero, remembered ──▶ stage ROOM ──▶ zeroed, flushed, proven
+             └─ all the rest ──────▶ stage REST ──▶ copied or zeroed, flushed, proven
+
+In a pool that is full, data needs the room that zeroing gives back: an execution that had to lose
+50 MiB and get 20 ran into the end of a pool of 64 MiB when its data came first. The extents are
+walked once to remember what goes first, and once for the rest. The frozen disk of a running machine
+may be told in other extents the second time, so no byte depends on both: what is remembered is
+zeroed, and for all else the second walk counts.
+"""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
-from typing import Protocol, runtime_checkable
+from enum import Enum
+from typing import Final, Protocol, runtime_checkable
 
 from tradewind.errors import CancelledError
+from tradewind.model.storage import Extent, ExtentKind, TargetState
 from tradewind.streaming.distance import connections_for
 from tradewind.streaming.lane import CopyJob, Lane
 from tradewind.streaming.parallel import Shared
-from tradewind.streaming.plan import Piece, batches, plan
+from tradewind.streaming.plan import Piece, batches, plan, without
 from tradewind.streaming.tally import Tally
+
+# Zero ranges of a disk that are remembered, 2 MiB; what comes after them is zeroed in its place.
+_REMEMBERED: Final = 16384
+
+
+class Stage(Enum):
+    """What lanes work on; each ends on all disks before the next one begins on any."""
+
+    ROOM = "room"
+    REST = "rest"
 
 
 @runtime_checkable
@@ -24,7 +48,7 @@ class Interruptible(Protocol):
 
 
 class DiskCopy:
-    """One disk. `left` counts its batches that are not copied, `lanes` who works on them.
+    """One disk. `left` counts the stage's batches that are not done, `lanes` who works on them.
 
     Whoever sends lanes here counts them.
     """
@@ -34,10 +58,12 @@ class DiskCopy:
         self.left = 0
         self.lanes = 0
         self._job = job
+        self._zero: list[Extent] = []
+        self._counted = dict.fromkeys(Stage, 0)
+        self._queue: Shared[list[Piece]] = Shared([])
         self._halted = False
         self._lock = threading.Lock()
         self._connections: list[object] = []
-        self._queue: Shared[list[Piece]] = Shared(self._batches())
 
     def connections(self) -> int:
         """Say how many connections are worth having, by the distance of this disk's volume."""
@@ -46,17 +72,25 @@ class DiskCopy:
             return connections_for(writer)
 
     def measure(self) -> None:
-        """Learn how much there is to do; where that is nothing, it is done."""
-        for batch in self._batches():
-            self._check()
-            self.left += 1
-            self.tally.add("total", sum(piece.length for piece in batch))
-        if not self.left:
+        """Learn how much there is to do in each stage; where that is nothing, it is done."""
+        self._count(Stage.REST, self._remember_zero(self._job.extents()))
+        self._count(Stage.ROOM, self._zero)
+        if not any(self._counted.values()):
             self.tally.begin()
             self.tally.end()
 
+    def begin(self, stage: Stage) -> None:
+        """Have the work of a stage ready for lanes."""
+        match stage:
+            case Stage.ROOM:
+                extents: Iterable[Extent] = self._zero
+            case Stage.REST:
+                extents = without(self._job.extents(), self._zero)
+        self._queue = Shared(self._batches(extents))
+        self.left = self._counted[stage]
+
     def copy(self) -> None:
-        """Work as a lane: copy what no other lane has taken, and prove what was written."""
+        """Work as a lane: do what no other lane has taken, and prove what was written."""
         with self._job.open_reader() as reader, closing(self._job.open_writer()) as writer:
             self._watch(reader, writer)
             lane = Lane(self._job, reader, writer, self.tally, self._check)
@@ -64,8 +98,8 @@ class DiskCopy:
                 lane.copy(batch)
                 with self._lock:
                     self.left = max(self.left - 1, 0)
-            # There may be fewer batches than were counted: a running machine's disk may be told in
-            # other extents the second time. Lanes must not come back for those.
+            # There may be fewer batches than were counted, if the second walk told other extents.
+            # Lanes must not come back for those.
             self.left = 0
             lane.prove()
 
@@ -77,9 +111,25 @@ class DiskCopy:
                 if isinstance(connection, Interruptible):
                     connection.interrupt()
 
-    def _batches(self) -> Iterator[list[Piece]]:
+    def _remember_zero(self, extents: Iterable[Extent]) -> Iterator[Extent]:
+        """Keep what has to be zeroed, and pass on the rest."""
+        is_blank = self._job.target is TargetState.BLANK
+        for extent in extents:
+            is_zero = extent.kind is ExtentKind.ZERO and not is_blank
+            if is_zero and len(self._zero) < _REMEMBERED:
+                self._zero.append(extent)
+            else:
+                yield extent
+
+    def _count(self, stage: Stage, extents: Iterable[Extent]) -> None:
+        for batch in self._batches(extents):
+            self._check()
+            self._counted[stage] += 1
+            self.tally.add("total", sum(piece.length for piece in batch))
+
+    def _batches(self, extents: Iterable[Extent]) -> Iterator[list[Piece]]:
         job = self._job
-        return batches(plan(job.extents(), job.target, job.request_size), job.request_size)
+        return batches(plan(extents, job.target, job.request_size), job.request_size)
 
     def _watch(self, *connections: object) -> None:
         with self._lock:

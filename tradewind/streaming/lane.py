@@ -29,8 +29,8 @@ _JOURNAL_LIMIT: Final = 65536
 class CopyJob:
     """One disk to move; `target` says what the volume holds before.
 
-    `extents` is walked twice: once to know the total, once to copy. Each lane opens a reader and
-    a writer of its own; one that is `Interruptible` makes a stop prompt even when it hangs.
+    `extents` is walked twice: to know what there is to do, and to do it. Each lane opens a reader
+    and a writer of its own; one that is `Interruptible` makes a stop prompt even when it hangs.
     """
 
     disk_id: str

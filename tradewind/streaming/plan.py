@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What to do with each range of a disk: copy it, zero it, or leave it alone. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -55,6 +55,26 @@ def plan(
                 yield from _cut(extent, ZERO_LIMIT, Action.ZERO)
             case ExtentKind.CLEAN, TargetState.BLANK:
                 raise ValueError(f"{extent} is clean, but the target is blank")
+
+
+def without(extents: Iterable[Extent], others: Sequence[Extent]) -> Iterator[Extent]:
+    """Leave out of `extents` what lies within `others`, of whatever kind; both are in order.
+
+    An extent that is partly within another one is cut.
+    """
+    at = 0
+    for extent in extents:
+        start = extent.start
+        while at < len(others) and others[at].start < extent.end:
+            other = others[at]
+            if start < other.start:
+                yield Extent(start, other.start - start, extent.kind)
+            start = max(start, other.end)
+            if other.end > extent.end:
+                break
+            at += 1
+        if start < extent.end:
+            yield Extent(start, extent.end - start, extent.kind)
 
 
 def batches(pieces: Iterable[Piece], request_size: int = REQUEST_SIZE) -> Iterator[list[Piece]]:

@@ -30,14 +30,11 @@ class Tally:
         """Whether there is anything to tell."""
         return self._began is not None
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether the counts are the last ones."""
-        return self._ended is not None
-
     def begin(self) -> None:
-        """Start the clock."""
-        self._began = time.monotonic()
+        """Start the clock, or let it run on as if it had not been stopped."""
+        if self._began is None:
+            self._began = time.monotonic()
+        self._ended = None
 
     def end(self) -> None:
         """Stop the clock."""

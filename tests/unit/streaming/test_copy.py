@@ -14,11 +14,17 @@ from typing import ClassVar
 import pytest
 
 from tests.fakes.memory import MemoryReader, MemoryTarget, MemoryWriter, extents_of
-from tradewind.errors import CancelledError, IntegrityError, StreamError, TradewindError
+from tradewind.errors import (
+    CancelledError,
+    IntegrityError,
+    StreamError,
+    TradewindError,
+    WriterError,
+)
 from tradewind.model.progress import DiskProgress
 from tradewind.model.storage import Extent, ExtentKind, TargetState
 from tradewind.ports import DiskReader, Range
-from tradewind.streaming import lane
+from tradewind.streaming import disk_copy, lane
 from tradewind.streaming.copy import copy_disk, copy_disks
 from tradewind.streaming.lane import CopyJob
 
@@ -116,6 +122,94 @@ def test_what_the_source_zeroed_is_zeroed() -> None:
     result = copy_disk(job(changed, target, blank=False), threading.Event(), quiet)
     assert target.content == changed
     assert (result.sent, result.zeroed) == (0, 2 * MiB)
+
+
+@dataclass
+class Pool:
+    """Where targets have their room; what is zero takes none."""
+
+    size: int
+    targets: list[MemoryTarget] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def target(self, held: bytes) -> MemoryTarget:
+        self.targets.append(MemoryTarget(bytearray(held)))
+        return self.targets[-1]
+
+    def writer(self, target: MemoryTarget) -> MemoryWriter:
+        return PooledWriter(target, pool=self)
+
+    def used(self) -> int:
+        contents = [target.content for target in self.targets]
+        return sum(
+            MiB for each in contents for at in range(0, len(each), MiB) if any(each[at : at + MiB])
+        )
+
+
+@dataclass
+class PooledWriter(MemoryWriter):
+    """A writer whose pool can be full; it takes a while to zero."""
+
+    pool: Pool = field(default_factory=lambda: Pool(0))
+
+    def write(self, offset: int, view: memoryview) -> int:
+        with self.pool.lock:
+            is_new = not any(self.target.content[offset : offset + MiB])
+            if is_new and self.pool.used() + MiB > self.pool.size:
+                raise WriterError("No space left on device")
+            return super().write(offset, view)
+
+    def zero(self, offset: int, length: int) -> None:
+        time.sleep(0.02)
+        super().zero(offset, length)
+
+
+@pytest.mark.parametrize("connections", [1, 2, 4])
+def test_room_is_made_before_it_is_taken(connections: int) -> None:
+    """The pool is full; what the source zeroed lies behind what it wrote, and on another disk."""
+    pool = Pool(6 * MiB)
+    new, kept = os.urandom(4 * MiB), os.urandom(2 * MiB)
+    one = pool.target(content(4 * MiB, os.urandom(2 * MiB), 8 * MiB))
+    other = pool.target(content(os.urandom(2 * MiB), kept))
+    jobs = [
+        job(content(new, 10 * MiB), one, blank=False, writer=pool.writer),
+        job(content(2 * MiB, kept), other, blank=False, name="data", writer=pool.writer),
+    ]
+    results = copy_disks(jobs, threading.Event(), quiet, connections)
+    assert one.content == content(new, 10 * MiB)
+    assert other.content == content(2 * MiB, kept)
+    assert [result.sent for result in results] == [4 * MiB, 0]
+
+
+def test_no_data_is_written_where_room_cannot_be_made() -> None:
+    opened: list[MemoryWriter] = []
+
+    class Broken(MemoryWriter):
+        def zero(self, offset: int, length: int) -> None:
+            raise WriterError("the disk is gone")
+
+    def opening(target: MemoryTarget) -> MemoryWriter:
+        opened.append(Broken(target))
+        return opened[-1]
+
+    target = MemoryTarget(bytearray(os.urandom(8 * MiB)))
+    broken = job(content(os.urandom(4 * MiB), 4 * MiB), target, blank=False, writer=opening)
+    with pytest.raises(WriterError, match="the disk is gone"):
+        copy_disk(broken, threading.Event(), quiet, connections=4)
+    assert calls(target, "write") == 0
+    assert all(writer.is_closed for writer in opened)
+
+
+def test_more_zero_ranges_than_are_remembered_are_zeroed_in_their_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(disk_copy, "_REMEMBERED", 2)
+    source = content(*(part for _ in range(5) for part in (os.urandom(MiB), MiB)))
+    target = MemoryTarget(bytearray(os.urandom(len(source))))
+    copy_disk(job(source, target, blank=False), threading.Event(), quiet, connections=1)
+    assert target.content == source
+    order = [call for call, _, _ in target.calls if call in ("zero", "write")]
+    assert order == ["zero"] * 2 + ["write", "write", "write", "zero"] + ["write", "zero"] * 2
 
 
 def test_everything_is_flushed_before_it_is_read_back() -> None:

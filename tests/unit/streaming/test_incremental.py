@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,8 @@ from hypothesis import strategies as st
 from tests.fakes.memory import STEP, MemoryReader, MemoryTarget, MemoryWriter, extents_of
 from tradewind.errors import StreamError
 from tradewind.model.storage import Extent, ExtentKind, TargetState
+from tradewind.sources.nbd import merged
+from tradewind.streaming import disk_copy
 from tradewind.streaming.copy import copy_disk
 from tradewind.streaming.lane import CopyJob
 
@@ -126,6 +129,60 @@ def test_replica_equals_the_disk_after_every_execution_that_ends_well(
             assert is_equal(disk, replica)
     assert replica.execute(disk, STEP, None)
     assert is_equal(disk, replica)
+
+
+# For each block: what it held before, what it holds, and whether each of two walks says all that is
+# true of it, or only that it is data.
+BLOCKS = st.lists(
+    st.tuples(st.sampled_from([0, 1]), st.sampled_from([0, 1, 2]), st.booleans(), st.booleans()),
+    min_size=1,
+    max_size=24,
+)
+
+
+def told(disk: bytes, before: bytes, exactly: list[bool], *, tracked: bool) -> list[Extent]:
+    """Extents of a disk; where they are not exact they say that there is data."""
+    extents = []
+    for block, start in enumerate(range(0, len(disk), STEP)):
+        part = disk[start : start + STEP]
+        kind = ExtentKind.DATA
+        if exactly[block]:
+            is_clean = tracked and part == before[start : start + STEP]
+            zero = ExtentKind.DATA if any(part) else ExtentKind.ZERO
+            kind = ExtentKind.CLEAN if is_clean else zero
+        extents.append(Extent(start, len(part), kind))
+    return list(merged(extents))
+
+
+@settings(deadline=None, max_examples=200)
+@given(BLOCKS, st.sampled_from(TargetState), st.integers(1, 3), st.sampled_from([0, 1, 3, 16384]))
+def test_replica_equals_the_disk_whose_extents_are_told_in_two_ways(
+    blocks: list[tuple[int, int, bool, bool]], state: TargetState, lanes: int, remembered: int
+) -> None:
+    """As the frozen disk of a machine that runs on: copied clusters change what is told of them."""
+    before = b"".join(bytes([byte]) * STEP for byte, _, _, _ in blocks)
+    disk = b"".join(bytes([byte]) * STEP for _, byte, _, _ in blocks)
+    exactly = iter([[first for _, _, first, _ in blocks], [second for _, _, _, second in blocks]])
+    held = {
+        TargetState.BLANK: bytes(len(disk)),
+        TargetState.AT_CHECKPOINT: before,
+        TargetState.UNKNOWN: bytes(reversed(before)),
+    }[state]
+    tracked = state is TargetState.AT_CHECKPOINT
+    target = MemoryTarget(bytearray(held))
+    job = CopyJob(
+        disk_id="sda",
+        capacity=len(disk),
+        target=state,
+        extents=lambda: told(disk, before, next(exactly), tracked=tracked),
+        open_reader=partial(reading, disk),
+        open_writer=lambda: MemoryWriter(target),
+        request_size=3 * STEP,
+    )
+    with patch.object(disk_copy, "_REMEMBERED", remembered):
+        copy_disk(job, threading.Event(), lambda _: None, connections=lanes)
+    is_same = target.content == disk
+    assert is_same
 
 
 def is_equal(disk: TrackedDisk, replica: Replica) -> bool:

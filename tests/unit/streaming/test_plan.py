@@ -4,7 +4,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tradewind.model.storage import Extent, ExtentKind, TargetState
-from tradewind.streaming.plan import ZERO_LIMIT, Action, Piece, batches, plan
+from tradewind.streaming.plan import ZERO_LIMIT, Action, Piece, batches, plan, without
 from tradewind.units import GiB, MiB
 
 DATA, ZERO, CLEAN = ExtentKind.DATA, ExtentKind.ZERO, ExtentKind.CLEAN
@@ -66,6 +66,22 @@ def test_what_is_clean_costs_nothing(extents: list[Extent], target: TargetState)
 def test_a_blank_target_cannot_be_clean() -> None:
     with pytest.raises(ValueError, match="blank"):
         list(plan([Extent(0, 8, CLEAN)], TargetState.BLANK))
+
+
+@given(disks(), disks(), st.sets(st.integers(0, 11)))
+def test_each_byte_is_left_out_or_told_as_before(
+    extents: list[Extent], told: list[Extent], chosen: set[int]
+) -> None:
+    others = [extent for number, extent in enumerate(told) if number in chosen]
+    rest = list(without(extents, others))
+    left_out = {byte for other in others for byte in range(other.start, other.end)}
+    expected = [each for each in by_the_byte(extents) if each[0] not in left_out]
+    assert by_the_byte(rest) == expected
+    assert all(extent.length > 0 for extent in rest)
+
+
+def by_the_byte(extents: list[Extent]) -> list[tuple[int, ExtentKind]]:
+    return [(byte, each.kind) for each in extents for byte in range(each.start, each.end)]
 
 
 @given(disks(), st.integers(1, 50))
