@@ -35,9 +35,18 @@ def works() -> bool:
 
     With the host's own CPU model and in little time, because /dev/kvm can be there and be useless:
     on a cloud machine QEMU aborted on `-cpu host` ("failed to set MSR 0x10a"), and with QEMU's
-    basic CPU model the boot sector took 3.7 s, where emulation takes 0.2 s.
+    basic CPU model the boot sector took 3.7 s, where emulation takes 0.2 s. On another, whose KVM
+    does without the processor's extensions (the module kvm-pvm), the boot sector passed in 1.6 s
+    and Debian's kernel wrote not one line in twelve minutes.
     """
-    return Path("/dev/kvm").exists() and boots("kvm", "host")
+    has_device = Path("/dev/kvm").exists()
+    return has_device and extended(Path("/proc/cpuinfo").read_text()) and boots("kvm", "host")
+
+
+def extended(cpuinfo: str) -> bool:
+    """Say whether a processor has extensions for virtualization, by Linux' /proc/cpuinfo."""
+    lines = [line for line in cpuinfo.splitlines() if line.startswith("flags")]
+    return any({"vmx", "svm"} & set(line.split()) for line in lines)
 
 
 def boots(accelerator: str, cpu: str) -> bool:
