@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -46,12 +46,12 @@ def find(name: str) -> FlowRun:
         return client.read_flow_runs(flow_run_filter=named)[-1]
 
 
-def when(path: Path, act: Callable[[], object]) -> threading.Thread:
-    """Act half a second after a file has appeared."""
+def when(paths: Sequence[Path], act: Callable[[], object]) -> threading.Thread:
+    """Act half a second after files have appeared."""
 
     def wait() -> None:
         deadline = time.monotonic() + 60
-        while not path.exists() and time.monotonic() < deadline:
+        while not all(path.exists() for path in paths) and time.monotonic() < deadline:
             time.sleep(0.1)
         time.sleep(0.5)
         act()
@@ -94,7 +94,7 @@ def test_one_is_cancelled_and_the_other_goes_on(tmp_path: Path) -> None:
         with get_client(sync_client=True) as client:
             client.set_flow_run_state(find("unwanted").id, Cancelling())
 
-    watching = when(tmp_path / "unwanted", cancel)
+    watching = when([tmp_path / "unwanted"], cancel)
     runs = group([("unwanted", "never"), ("wanted", "well")], str(tmp_path), 2)
     watching.join()
     assert [run.state.value for run in runs] == ["CANCELLED", "COMPLETED"]
@@ -110,7 +110,8 @@ def test_a_cancelled_group_cancels_its_runs_within_seconds(
         asked.append(time.monotonic())
         os.kill(os.getpid(), signal.SIGTERM)
 
-    watching = when(tmp_path / "second", stop)
+    # Either may be the first to begin; one that has not begun gives nothing back.
+    watching = when([tmp_path / "first", tmp_path / "second"], stop)
     with pytest.raises(TerminationSignal):
         group([("first", "never"), ("second", "never"), ("third", "well")], str(tmp_path), 2)
     watching.join()
@@ -149,7 +150,8 @@ def test_run_does_not_outlive_a_group_that_is_killed(tmp_path: Path) -> None:
     settings = get_current_settings().to_environment_variables(exclude_unset=True)
     argv = [sys.executable, "-c", KILLED, str(tmp_path)]
     with subprocess.Popen(argv, env={**os.environ, **settings}) as process:
-        when(tmp_path / "orphan", process.kill).join()
+        when([tmp_path / "orphan"], process.kill).join()
+    assert process.returncode == -signal.SIGKILL
     deadline = time.monotonic() + 30
     while is_alive(find("orphan").id):
         assert time.monotonic() < deadline
