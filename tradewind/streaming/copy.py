@@ -8,7 +8,8 @@
 
 What has to be zero comes first, on all disks: it makes room that data may need.
 
-Memory is lanes × (request size + journal), whatever the size and the number of the disks.
+Memory is lanes × (request size + journal) + disks × (ranges to zero, 2.3 MiB at most), whatever the
+size of the disks.
 """
 
 import threading

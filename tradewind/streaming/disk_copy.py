@@ -27,7 +27,7 @@ from tradewind.streaming.parallel import Shared
 from tradewind.streaming.plan import Piece, batches, plan, without
 from tradewind.streaming.tally import Tally
 
-# Zero ranges of a disk that are remembered, 2 MiB; what comes after them is zeroed in its place.
+# Zero ranges of a disk that are remembered, 2.3 MiB; what comes after them is zeroed in its place.
 _REMEMBERED: Final = 16384
 
 
