@@ -20,7 +20,8 @@ from bench.movers import Measured, MoverName, Scene, move
 from bench.ours import OrderedDisk
 from bench.page import page
 from bench.results import Row
-from tradewind.sources import qemu_nbd
+from tradewind.sources.images import qemu
+from tradewind.sources.images.door import open_image
 from tradewind.units import MiB
 
 _ROOT: Final = Path(__file__).parents[1]
@@ -40,7 +41,7 @@ def measured(case: Case, line: Line, folder: Path, mover: MoverName) -> Measured
     with ExitStack() as stack:
         disks = [
             OrderedDisk(
-                socket=stack.enter_context(qemu_nbd.served(image, "raw", folder, f"source-{n}")),
+                socket=_serve(stack, image, folder, f"source-{n}"),
                 size=case.size,
                 changed=changes,
             )
@@ -49,9 +50,12 @@ def measured(case: Case, line: Line, folder: Path, mover: MoverName) -> Measured
         found = move(mover, Scene(line, disks, targets, folder))
     for image, target in zip(case.images, targets, strict=True):
         _compare(image, target, changes)
-    for pid_file in folder.glob("source-*.pid"):
-        pid_file.unlink()
     return found
+
+
+def _serve(stack: ExitStack, image: Path, folder: Path, name: str) -> Path:
+    opened = stack.enter_context(open_image(image.parent, image, "raw"))
+    return stack.enter_context(qemu.served(opened, folder, name))
 
 
 def _target(folder: Path, number: int) -> Path:

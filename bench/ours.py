@@ -19,8 +19,8 @@ from tradewind.model.worker import HttpsAccess
 from tradewind.ports import DiskWriter
 from tradewind.sources import nbd
 from tradewind.streaming.copy import copy_disks
+from tradewind.streaming.copy_thread import CopyJob
 from tradewind.streaming.jobs import writers
-from tradewind.streaming.lane import CopyJob
 
 
 class OrderedDisk(Record):

@@ -20,7 +20,8 @@ from tradewind.model.guest import MorphOptions, StepReport
 from tradewind.model.guest_keys import GuestKey, GuestKeys
 from tradewind.model.host import HostAccess
 from tradewind.model.machine import FirmwareKind
-from tradewind.morphing import inspect, mount, plan, stacks
+from tradewind.morphing import mount, plan
+from tradewind.morphing.linux import inspect, stacks
 from tradewind.morphing.tree import RemoteGuestTree
 from tradewind.remote import shell
 from tradewind.remote.shell import Shell

@@ -26,7 +26,7 @@ import paramiko
 
 from tests.fakes.ssh_server import Server, running_sshd
 from tradewind.remote.handshake import proven
-from tradewind.remote.road import DIRECT
+from tradewind.remote.route import DIRECT
 from tradewind.units import MiB
 
 SINK = ("sh", "-c", "echo; cat >/dev/null; echo")

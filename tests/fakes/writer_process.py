@@ -2,6 +2,7 @@
 """The real writer service as a process on the loopback, with files as its devices."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -73,14 +74,43 @@ def worker_at(server: Server, via: HostAccess | None = None) -> Worker:
     )
 
 
+# The service with another of its constants; started so, it does not start itself again for ciphers.
+_CHANGED = """\
+import runpy, sys
+service = runpy.run_path(sys.argv[1])
+service["main"].__globals__.update(HANDSHAKE_TIMEOUT=float(sys.argv[2]))
+service["main"]()
+"""
+
+
 @contextmanager
-def running_writer(folder: Path, disks: Mapping[str, Path]) -> Iterator[WriterProcess]:
-    """Start the service for these disks; it has ended when the context is left."""
-    certificates = make_certificates(ADDRESS, "test")
+def running_writer(
+    folder: Path,
+    disks: Mapping[str, Path],
+    *,
+    files: int | None = None,
+    handshake_timeout: float | None = None,
+    certificates: WriterCertificates | None = None,
+    port: int = 0,
+) -> Iterator[WriterProcess]:
+    """Start the service for these disks; it has ended when the context is left.
+
+    `files` is how many descriptors it may have.
+    """
+    certificates = certificates or make_certificates(ADDRESS, "test")
+    argv = [sys.executable, "-I"]
+    if handshake_timeout is None:
+        argv += [writer_service.__file__]
+    else:
+        argv += ["-c", _CHANGED, writer_service.__file__, str(handshake_timeout)]
+    limited = [] if files is None else ["prlimit", f"--nofile={files}", "--"]
     with subprocess.Popen(
-        [sys.executable, "-I", writer_service.__file__, _write_config(folder, certificates, disks)],
+        [*limited, *argv, str(_write_config(folder, certificates, disks, port))],
         stdout=subprocess.PIPE,
         text=True,
+        env={**os.environ, "TRADEWIND_CIPHERS": writer_service.CIPHERS}
+        if handshake_timeout
+        else None,
     ) as process:
         try:
             assert process.stdout is not None
@@ -91,7 +121,7 @@ def running_writer(folder: Path, disks: Mapping[str, Path]) -> Iterator[WriterPr
 
 
 def _write_config(
-    folder: Path, certificates: WriterCertificates, disks: Mapping[str, Path]
+    folder: Path, certificates: WriterCertificates, disks: Mapping[str, Path], port: int
 ) -> Path:
     texts = {
         "certificate": certificates.server_certificate,
@@ -105,7 +135,7 @@ def _write_config(
         json.dumps(
             {
                 "address": ADDRESS,
-                "port": 0,
+                "port": port,
                 "digest_key": DIGEST_KEY.hex(),
                 "disks": {k: str(v) for k, v in disks.items()},
             }

@@ -18,7 +18,7 @@ from tradewind.ports import Range
 from tradewind.streaming.writer_service import BLOCK, ZERO_TAG, combined
 
 
-class Need(Enum):
+class BlockAction(Enum):
     """What a block of the target needs to become like the source's."""
 
     COPY = "copy"
@@ -26,19 +26,19 @@ class Need(Enum):
     SAME = "same"
 
 
-class Run(NamedTuple):
+class BlockRun(NamedTuple):
     """Neighbouring blocks of one need: bytes within the piece, and the digest of the range."""
 
     start: int
     length: int
-    need: Need
+    need: BlockAction
     digest: bytes
 
 
 class _Block(NamedTuple):
     start: int
     length: int
-    need: Need
+    need: BlockAction
     tag: bytes
 
 
@@ -50,19 +50,19 @@ def block_ranges(start: int, length: int) -> list[Range]:
 
 def runs(
     ours: Sequence[bytes], target: TargetState, theirs: Sequence[bytes], length: int
-) -> Iterator[Run]:
+) -> Iterator[BlockRun]:
     """Compare the tags of a piece's blocks with what the target holds.
 
     `theirs` are the target's range digests of the same blocks; only an UNKNOWN target is asked.
     """
     if target is not TargetState.UNKNOWN and ZERO_TAG not in ours:
-        yield Run(0, length, Need.COPY, combined(ours))
+        yield BlockRun(0, length, BlockAction.COPY, combined(ours))
         return
     blocks = _blocks(ours, target, theirs, length)
     for need, group in groupby(blocks, key=lambda block: block.need):
         run = list(group)
         size = sum(block.length for block in run)
-        yield Run(run[0].start, size, need, combined(block.tag for block in run))
+        yield BlockRun(run[0].start, size, need, combined(block.tag for block in run))
 
 
 def zero_digest(length: int) -> bytes:
@@ -87,8 +87,8 @@ def _blocks(
 
 
 _NEEDS: Final = {
-    (True, True): Need.SAME,
-    (True, False): Need.SAME,
-    (False, True): Need.ZERO,
-    (False, False): Need.COPY,
+    (True, True): BlockAction.SAME,
+    (True, False): BlockAction.SAME,
+    (False, True): BlockAction.ZERO,
+    (False, False): BlockAction.COPY,
 }

@@ -13,9 +13,12 @@ from pydantic import SecretStr
 
 from tradewind.model.record import Record
 
-# A worker lives for hours. It may boot with a clock that is wrong by its time zone.
-_VALID: Final = dt.timedelta(days=2)
-_BACKDATED: Final = dt.timedelta(days=1)
+# What ends these certificates is that their authority's key is forgotten and their worker thrown
+# away. A date would only end long transfers (1 TB at 50 Mbit/s takes 44 hours), and refuse workers
+# whose clock is wrong: a host without a battery begins at the epoch. RFC 5280, section 4.1.2.5,
+# has the last date for certificates without one.
+_VALID_FROM: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_VALID_UNTIL: Final = dt.datetime(9999, 12, 31, 23, 59, 59, tzinfo=dt.UTC)
 
 
 class WriterCertificates(Record):
@@ -31,8 +34,8 @@ class WriterCertificates(Record):
 def make_certificates(address: str, name: str) -> WriterCertificates:
     """Make an authority, a server certificate for an IP address, and a client certificate.
 
-    `name` says in the certificates which worker they are for. EC P-256, valid from one day ago
-    for two days. Each end accepts nothing that another authority signed, and neither end's
+    `name` says in the certificates which worker they are for. EC P-256, valid whatever time either
+    end takes it to be. Each end accepts nothing that another authority signed, and neither end's
     certificate is good for the other role.
     """
     ca_key = _new_key()
@@ -64,15 +67,14 @@ def _common_name(name: str) -> x509.Name:
 def _draft(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey
 ) -> x509.CertificateBuilder:
-    start = dt.datetime.now(dt.UTC) - _BACKDATED
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(start + _VALID)
+        .not_valid_before(_VALID_FROM)
+        .not_valid_after(_VALID_UNTIL)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 

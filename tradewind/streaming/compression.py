@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compress what is sent, where measuring says that it is then sent sooner.
 
-A lane packs, then sends, so a byte costs `packing + ratio × wire` seconds. Samples of each piece
+A thread packs, then sends, so a byte costs `packing + ratio × wire` seconds. Samples of each piece
 tell its ratio; the seconds are those of what was moved just before. The wire's include whatever
-makes sending slow: the link, other lanes, a limit, an emulated CPU that deciphers on the far side.
+makes sending slow: the link, other threads, a limit, an emulated CPU that deciphers over there.
 """
 
 import mmap

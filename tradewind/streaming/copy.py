@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Move disks: lanes, each with its own connections and buffer, work on the disks' queues.
+"""Move disks: threads, each with its own connections and buffer, work on the disks' queues.
 
 ::
 
-    disk ──plan──▶ batches ─┬─▶ lane        a lane that is free goes to the disk
-                            └─▶ lane        with the most left to do
+    disk ──plan──▶ batches ─┬─▶ thread        a thread that is free goes to the disk
+                            └─▶ thread        with the most left to do
 
 What has to be zero comes first, on all disks: it makes room that data may need.
 
-Memory is lanes × (request size + journal) + disks × (ranges to zero, 2.3 MiB at most), whatever the
-size of the disks.
+Memory is threads × (request size + journal) + disks × (ranges to zero, 2.3 MiB at most), whatever
+the size of the disks.
 """
 
 import threading
@@ -20,10 +20,10 @@ from typing import Final
 
 from tradewind.model.progress import DiskProgress, DiskResult
 from tradewind.ports import ProgressListener
-from tradewind.streaming.disk_copy import DiskCopy, Stage
+from tradewind.streaming.copy_thread import CopyJob
+from tradewind.streaming.disk_copy import DiskCopy, Pass
 from tradewind.streaming.distance import NEAR
-from tradewind.streaming.lane import CopyJob
-from tradewind.streaming.parallel import run_all
+from tradewind.streaming.parallel import SharedIterator, run_all
 
 _PROGRESS_SECONDS: Final = 0.5
 
@@ -49,20 +49,21 @@ def copy_disks(
     None: 4, or 8 when the destination is far away. Disks begin in their order, as many at a time
     as there are connections.
 
-    Returns when everything is durable on the destination and every range written was read back
-    there and its digest compared. `progress` is called in the calling thread, twice a second for
-    each disk under way. The first error wins and stops all disks; `stop`, or an exception raised
-    into the calling thread (a signal), ends everything within about a second. Raises
+    Returns when everything is durable on the destination, also what was there already, and every
+    range written was read back there and its digest compared. `progress` is called in the calling
+    thread, twice a second for each disk under way. The first error wins and stops all disks;
+    `stop`, or an exception raised into the calling thread (a signal), ends everything within about
+    a second. Raises
     StreamError, WriterError, IntegrityError, CancelledError.
     """
-    crew = _Crew(jobs, progress)
+    scheduler = _Scheduler(jobs, progress)
     if jobs:
-        crew.copy(crew.prepare(connections, stop), stop)
-    return crew.results()
+        scheduler.copy(scheduler.prepare(connections, stop), stop)
+    return scheduler.results()
 
 
-class _Crew:
-    """The lanes of one call, and the disks that they work on."""
+class _Scheduler:
+    """The threads of one call, and the disks that they work on."""
 
     def __init__(self, jobs: Sequence[CopyJob], progress: ProgressListener) -> None:
         self._disks = [DiskCopy(job) for job in jobs]
@@ -82,18 +83,19 @@ class _Crew:
 
     def copy(self, connections: int, stop: threading.Event) -> None:
         """Zero, copy, flush and prove, stage by stage."""
-        for stage in Stage:
+        for stage in Pass:
             for disk in self._disks:
                 disk.begin(stage)
             self._run(connections, stop)
+        self._flush(connections, stop)
         self._listener.tell(self._disks, last=True)
 
     def results(self) -> list[DiskResult]:
         """Say what became of each disk."""
-        return [disk.tally.result() for disk in self._disks]
+        return [disk.counters.result() for disk in self._disks]
 
     def _run(self, connections: int, stop: threading.Event) -> None:
-        """Work on what is ready; no more lanes than there is work for."""
+        """Work on what is ready; no more threads than there is work for."""
         first = [disk for _ in range(connections) if (disk := self._join()) is not None]
         run_all(
             [partial(self._work, disk) for disk in first],
@@ -102,6 +104,16 @@ class _Crew:
             tick=lambda: self._listener.tell(self._disks),
         )
 
+    def _flush(self, connections: int, stop: threading.Event) -> None:
+        """Flush the disks that had no thread: an earlier execution may have, and was killed."""
+        waiting = SharedIterator(disk for disk in self._disks if not disk.is_flushed)
+
+        def flush() -> None:
+            for disk in waiting:
+                disk.flush()
+
+        run_all([flush] * connections, stop, abort=self._halt)
+
     def _work(self, disk: DiskCopy | None) -> None:
         while disk is not None:
             disk.copy()
@@ -109,24 +121,24 @@ class _Crew:
             disk = self._join()
 
     def _join(self) -> DiskCopy | None:
-        """Choose the disk for a lane that is free: one that has none, else where most is left."""
+        """Choose the disk for a thread that is free: one that has none, else where most is left."""
         with self._lock:
-            fresh = (disk for disk in self._disks if disk.left and not disk.lanes)
-            most = max(self._disks, key=lambda disk: disk.left / (disk.lanes + 1))
+            fresh = (disk for disk in self._disks if disk.left and not disk.threads)
+            most = max(self._disks, key=lambda disk: disk.left / (disk.threads + 1))
             disk = next(fresh, most)
-            # Each lane there may have taken a batch that still counts.
-            if disk.left <= disk.lanes:
+            # Each thread there may have taken a batch that still counts.
+            if disk.left <= disk.threads:
                 return None
-            if not disk.lanes:
-                disk.tally.begin()
-            disk.lanes += 1
+            if not disk.threads:
+                disk.counters.begin()
+            disk.threads += 1
             return disk
 
     def _leave(self, disk: DiskCopy) -> None:
         with self._lock:
-            disk.lanes -= 1
-            if not disk.lanes:
-                disk.tally.end()
+            disk.threads -= 1
+            if not disk.threads:
+                disk.counters.end()
 
     def _halt(self) -> None:
         for disk in self._disks:
@@ -148,7 +160,7 @@ class _Listener:
             return
         self._last = now
         for disk in disks:
-            progress = disk.tally.progress()
-            if disk.tally.has_begun and progress != self._told.get(disk):
+            progress = disk.counters.progress()
+            if disk.counters.has_begun and progress != self._told.get(disk):
                 self._told[disk] = progress
                 self._progress(progress)

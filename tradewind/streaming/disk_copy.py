@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One disk under way: a queue of batches for each stage, and the lanes that take from it.
+"""One disk under way: a queue of batches for each stage, and the threads that take from it.
 
 ::
 
@@ -21,18 +21,18 @@ from typing import Final, Protocol, runtime_checkable
 
 from tradewind.errors import CancelledError
 from tradewind.model.storage import Extent, ExtentKind, TargetState
+from tradewind.streaming.copy_thread import CopyJob, CopyThread
+from tradewind.streaming.counters import Counters
 from tradewind.streaming.distance import connections_for
-from tradewind.streaming.lane import CopyJob, Lane
-from tradewind.streaming.parallel import Shared
+from tradewind.streaming.parallel import SharedIterator
 from tradewind.streaming.plan import Piece, batches, plan, without
-from tradewind.streaming.tally import Tally
 
 # Zero ranges of a disk that are remembered, 2.3 MiB; what comes after them is zeroed in its place.
 _REMEMBERED: Final = 16384
 
 
-class Stage(Enum):
-    """What lanes work on; each ends on all disks before the next one begins on any."""
+class Pass(Enum):
+    """What threads work on; each ends on all disks before the next one begins on any."""
 
     ROOM = "room"
     REST = "rest"
@@ -48,19 +48,20 @@ class Interruptible(Protocol):
 
 
 class DiskCopy:
-    """One disk. `left` counts the stage's batches that are not done, `lanes` who works on them.
+    """One disk. `left` counts the stage's batches that are not done, `threads` who works on them.
 
-    Whoever sends lanes here counts them.
+    `is_flushed` says that what the volume holds is durable. Whoever sends threads here counts them.
     """
 
     def __init__(self, job: CopyJob) -> None:
-        self.tally = Tally(job.disk_id, job.capacity)
+        self.counters = Counters(job.disk_id, job.capacity)
         self.left = 0
-        self.lanes = 0
+        self.threads = 0
+        self.is_flushed = False
         self._job = job
         self._zero: list[Extent] = []
-        self._counted = dict.fromkeys(Stage, 0)
-        self._queue: Shared[list[Piece]] = Shared([])
+        self._counted = dict.fromkeys(Pass, 0)
+        self._queue: SharedIterator[list[Piece]] = SharedIterator([])
         self._halted = False
         self._lock = threading.Lock()
         self._connections: list[object] = []
@@ -73,38 +74,46 @@ class DiskCopy:
 
     def measure(self) -> None:
         """Learn how much there is to do in each stage; where that is nothing, it is done."""
-        self._count(Stage.REST, self._remember_zero(self._job.extents()))
-        self._count(Stage.ROOM, self._zero)
+        self._count(Pass.REST, self._remember_zero(self._job.extents()))
+        self._count(Pass.ROOM, self._zero)
         if not any(self._counted.values()):
-            self.tally.begin()
-            self.tally.end()
+            self.counters.begin()
+            self.counters.end()
 
-    def begin(self, stage: Stage) -> None:
-        """Have the work of a stage ready for lanes."""
+    def begin(self, stage: Pass) -> None:
+        """Have the work of a stage ready for threads."""
         match stage:
-            case Stage.ROOM:
+            case Pass.ROOM:
                 extents: Iterable[Extent] = self._zero
-            case Stage.REST:
+            case Pass.REST:
                 extents = without(self._job.extents(), self._zero)
-        self._queue = Shared(self._batches(extents))
+        self._queue = SharedIterator(self._batches(extents))
         self.left = self._counted[stage]
 
     def copy(self) -> None:
-        """Work as a lane: do what no other lane has taken, and prove what was written."""
+        """Work as a thread: do what no other thread has taken, and prove what was written."""
         with self._job.open_reader() as reader, closing(self._job.open_writer()) as writer:
             self._watch(reader, writer)
-            lane = Lane(self._job, reader, writer, self.tally, self._check)
+            copy_thread = CopyThread(self._job, reader, writer, self.counters, self._check)
             for batch in self._queue:
-                lane.copy(batch)
+                copy_thread.copy(batch)
                 with self._lock:
                     self.left = max(self.left - 1, 0)
             # There may be fewer batches than were counted, if the second walk told other extents.
-            # Lanes must not come back for those.
+            # Threads must not come back for those.
             self.left = 0
-            lane.prove()
+            copy_thread.prove()
+            self.is_flushed = True
+
+    def flush(self) -> None:
+        """Make durable what the volume holds, where no thread did."""
+        with closing(self._job.open_writer()) as writer:
+            self._watch(writer)
+            writer.flush()
+            self.is_flushed = True
 
     def halt(self) -> None:
-        """Make every lane end with CancelledError, one that hangs too."""
+        """Make every thread end with CancelledError, one that hangs too."""
         self._halted = True
         with self._lock:
             for connection in self._connections:
@@ -121,11 +130,11 @@ class DiskCopy:
             else:
                 yield extent
 
-    def _count(self, stage: Stage, extents: Iterable[Extent]) -> None:
+    def _count(self, stage: Pass, extents: Iterable[Extent]) -> None:
         for batch in self._batches(extents):
             self._check()
             self._counted[stage] += 1
-            self.tally.add("total", sum(piece.length for piece in batch))
+            self.counters.add("total", sum(piece.length for piece in batch))
 
     def _batches(self, extents: Iterable[Extent]) -> Iterator[list[Piece]]:
         job = self._job

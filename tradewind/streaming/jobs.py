@@ -10,7 +10,7 @@ from tradewind.model.worker import SshAccess, WriterAccess
 from tradewind.ports import DiskWriter, Snapshot
 from tradewind.streaming import over_https, over_ssh
 from tradewind.streaming.bandwidth import Bandwidth
-from tradewind.streaming.lane import CopyJob
+from tradewind.streaming.copy_thread import CopyJob
 from tradewind.streaming.writer import UNLIMITED
 
 

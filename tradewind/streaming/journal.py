@@ -14,7 +14,7 @@ _BATCH_BYTES: Final = 64 * MiB
 _BATCH_RANGES: Final = 1024
 
 
-class Entry(NamedTuple):
+class WrittenRange(NamedTuple):
     """A written range and the digest of what was sent for it."""
 
     range: Range
@@ -58,8 +58,8 @@ class Journal:
                     raise WrongRangeError(entry.range)
             yield sum(entry.range.length for entry in batch)
 
-    def _batches(self) -> Iterator[list[Entry]]:
-        batch: list[Entry] = []
+    def _batches(self) -> Iterator[list[WrittenRange]]:
+        batch: list[WrittenRange] = []
         size = 0
         for entry in self._entries():
             batch.append(entry)
@@ -70,9 +70,9 @@ class Journal:
         if batch:
             yield batch
 
-    def _entries(self) -> Iterator[Entry]:
+    def _entries(self) -> Iterator[WrittenRange]:
         for index, start in enumerate(self._starts):
             at = index * DIGEST_SIZE
-            yield Entry(
+            yield WrittenRange(
                 Range(start, self._lengths[index]), bytes(self._digests[at : at + DIGEST_SIZE])
             )

@@ -15,41 +15,30 @@ from tradewind.errors import RemoteCommandError, StreamError
 from tradewind.model.option_types import DataTransferMechanism
 from tradewind.model.storage import ReplicaVolume
 from tradewind.model.worker import HttpsAccess, SshAccess, Worker, WriterAccess
+from tradewind.plain_text import plain
 from tradewind.ports import Remote
+from tradewind.shell_programs import program
 from tradewind.streaming import writer_service
 from tradewind.streaming.certificates import make_certificates
+from tradewind.units import KiB
 from tradewind.waiting import wait_for
 
 PORT: Final = 8677
+SSH_PORT: Final = 22
 DIGEST_KEY_BYTES: Final = 32
 FOLDER: Final = "/run/tradewind"
 UNIT: Final = "tradewind-writer"
-
-# A retried step finds the unit of the attempt before it.
-_START: Final = """\
-set -e
-umask 077
-mkdir -p "$1"
-tar -x -C "$1"
-systemctl stop "$2" 2>/dev/null || true
-systemctl reset-failed "$2" 2>/dev/null || true
-exec systemd-run --quiet --unit="$2" --service-type=notify --property=NotifyAccess=main \
-    python3 -I "$1/writer_service.py" "$1/config.json"
-"""
+START: Final = "start_writer.sh"
+CLOSE_PORTS: Final = "close_ports.sh"
+# How that one begins its line when nobody else reaches the ports.
+_CLOSED: Final = "closed: "
 
 # What serves one connection over SSH.
 SERVE_STDIO: Final = (
     "python3", "-I", f"{FOLDER}/writer_service.py", "--stdio", f"{FOLDER}/config.json",
 )  # fmt: skip
 
-_INSTALL: Final = """\
-set -e
-umask 077
-mkdir -p "$1"
-tar -x -C "$1"
-shift
-exec "$@" </dev/null
-"""
+_UNPACK: Final = program(__file__, "unpack.sh")
 
 # Seconds until a hot-attached disk has its name under /dev/disk/by-id, under emulation.
 DEVICE_TIMEOUT: Final = 30
@@ -106,13 +95,16 @@ def _serve_https(remote: Remote, worker: Worker, disks: Mapping[str, str]) -> Ht
         "server.pem": certificates.server_certificate,
         "server.key": certificates.server_key.get_secret_value(),
         "ca.pem": certificates.ca_certificate,
-        **_program(config),
+        **_program(config, START),
     }
+    start = ("sh", f"{FOLDER}/{START}", FOLDER, UNIT)
     try:
-        _run(remote, [_START, "sh", FOLDER, UNIT], files)
+        exposure = _run_closed(remote, (SSH_PORT, PORT), start, files)
     except RemoteCommandError as error:
-        said = remote.run(["journalctl", "-u", UNIT, "-n", "5", "-o", "cat"], check=False)
-        raise _not_started(said.stdout.strip() or error.message) from None
+        # Its own lines: what systemd says of the unit would hide them.
+        asked = ["journalctl", f"_SYSTEMD_UNIT={UNIT}.service", "-n", "5", "-o", "cat"]
+        said = remote.run(asked, check=False)
+        raise _not_started(plain(said.stdout[-KiB:], KiB) or error.message) from None
     return HttpsAccess(
         address=worker.address,
         port=PORT,
@@ -121,30 +113,49 @@ def _serve_https(remote: Remote, worker: Worker, disks: Mapping[str, str]) -> Ht
         client_key=certificates.client_key,
         via=worker.via,
         digest_key=SecretStr(digest_key),
+        exposure=exposure,
     )
 
 
 def _offer_over_ssh(remote: Remote, worker: Worker, disks: Mapping[str, str]) -> SshAccess:
     """Install the service, and let it run once without a client: what is missing shows here."""
     digest_key = secrets.token_hex(DIGEST_KEY_BYTES)
-    program = _program({"disks": disks, "digest_key": digest_key})
+    files = _program({"disks": disks, "digest_key": digest_key})
     try:
-        _run(remote, [_INSTALL, "sh", FOLDER, *SERVE_STDIO], program)
+        exposure = _run_closed(remote, (SSH_PORT,), SERVE_STDIO, files)
     except RemoteCommandError as error:
         raise _not_started(error.message) from None
-    return SshAccess(worker=worker, command=SERVE_STDIO, digest_key=SecretStr(digest_key))
+    return SshAccess(
+        worker=worker, command=SERVE_STDIO, digest_key=SecretStr(digest_key), exposure=exposure
+    )
 
 
-def _program(config: Mapping[str, object]) -> dict[str, str]:
+def _program(config: Mapping[str, object], *scripts: str) -> dict[str, str]:
+    service = Path(writer_service.__file__)
     return {
         "config.json": json.dumps(config),
-        "writer_service.py": Path(writer_service.__file__).read_text(),
+        service.name: service.read_text(),
+        **{name: program(__file__, name) for name in (CLOSE_PORTS, *scripts)},
     }
 
 
-def _run(remote: Remote, script: Sequence[str], files: Mapping[str, str]) -> None:
-    """Unpack the files and run a script, in one command: each costs a second under emulation."""
-    remote.run(["sh", "-c", *script], stdin=_archive(files), timeout=START_TIMEOUT)
+def _run_closed(
+    remote: Remote, ports: Sequence[int], command: Sequence[str], files: Mapping[str, str]
+) -> str:
+    """Unpack the files, close the ports to everybody else, and run the command.
+
+    All in one: each costs a second under emulation. Says why the ports are open, if they are.
+    """
+    closing = ("sh", f"{FOLDER}/{CLOSE_PORTS}", ",".join(map(str, ports)))
+    argv = ["sh", "-c", _UNPACK, "sh", FOLDER, *closing, *command]
+    said = remote.run(argv, stdin=_archive(files), timeout=START_TIMEOUT).stdout
+    first = plain(said.partition("\n")[0])
+    if first.startswith(_CLOSED):
+        return ""
+    return (
+        f"the worker's TCP ports {' and '.join(map(str, ports))} were open to its network, guarded"
+        f" by certificates and keys alone: {first.removeprefix('open: ') or 'it does not say why'}"
+    )
 
 
 def _not_started(reason: str) -> StreamError:

@@ -2,7 +2,7 @@
 """Reach the writer service over SSH: one login, and one process of the service, a connection."""
 
 from tradewind.model.worker import SshAccess
-from tradewind.remote.road import Road
+from tradewind.remote.route import Route
 from tradewind.streaming.bandwidth import Bandwidth
 from tradewind.streaming.writer import UNLIMITED, ServiceWriter, Terms, take
 
@@ -19,6 +19,6 @@ def open_writer(
     said when the worker cannot be reached, WriterError that it has no such disk.
     """
     login = access.worker.login
-    stream = Road(access.worker.via).command(login, access.command, timeout)
+    stream = Route(access.worker.via).command(login, access.command, timeout)
     terms = Terms(access.digest_key, bandwidth)
     return take(stream, serial, f"{login.host} over SSH", terms)

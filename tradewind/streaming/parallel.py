@@ -19,7 +19,7 @@ _POLL_SECONDS: Final = 0.1
 _GRACE_SECONDS: Final = 0.7
 
 
-class Shared(Generic[T]):
+class SharedIterator(Generic[T]):
     """An iterator that several threads take from: each item goes to one of them."""
 
     def __init__(self, items: Iterable[T]) -> None:

@@ -15,10 +15,11 @@ from typing import Final
 from pydantic import SecretStr
 
 from tradewind.errors import StreamError, WriterError
+from tradewind.plain_text import plain
 from tradewind.ports import Range
 from tradewind.remote.client import Stream
 from tradewind.streaming import writer_service
-from tradewind.streaming.answers import Answers
+from tradewind.streaming.answers import Answers, Facts, read_facts
 from tradewind.streaming.bandwidth import Bandwidth, unlimited
 from tradewind.streaming.compression import Compressor
 from tradewind.units import MiB
@@ -78,16 +79,25 @@ class ServiceWriter:
 
     def greet(self) -> None:
         """Learn what the service can do; WriterError when it has no such disk."""
-        facts = json.loads(self._request("GET", "/"))
-        serial, disks = self._path.rpartition("/")[2], facts["disks"]
-        if serial not in disks:
+        body = self._request("GET", "/")
+        with self._translated():
+            facts = read_facts(body)
+        serial = self._path.rpartition("/")[2]
+        if serial not in facts.disks:
             raise WriterError(
-                f"{self.name}: the service has no such disk, only {', '.join(disks) or 'none'}",
+                f"{self.name}: the service has no such disk, only"
+                f" {plain(', '.join(facts.disks)) or 'none'}",
                 "see that the volume is attached to the worker with this serial",
             )
-        self._digest = next(n for n in writer_service.digest_names() if n in facts["digests"])
+        self._digest = self._common_digest(facts)
         self._tagger = writer_service.Tagger(self._digest_key, self._digest)
-        self._compressor = Compressor(writer_service.libzstd() if facts["zstd"] else None)
+        self._compressor = Compressor(writer_service.libzstd() if facts.zstd else None)
+
+    def _common_digest(self, facts: Facts) -> str:
+        for name in writer_service.digest_names():
+            if name in facts.digests:
+                return name
+        raise WriterError(f"{self.name}: the service makes no digest that we can make")
 
     def round_trip(self) -> float:
         """Measure how many seconds a request takes that makes hardly any work."""
@@ -201,14 +211,28 @@ class ServiceWriter:
         try:
             yield
         except (OSError, ValueError) as error:
-            complaint = self._stream.complaint()
+            client_error = self._stream.client_error()
             self.interrupt()  # whatever is still in the connection belongs to no request
             if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
                 raise WriterError(
-                    f"{self.name}: the service refused us: {error.reason}",
-                    "use the access that was made together with this worker",
+                    f"{self.name}: the service refused us: {error.reason}", _remedy(error.reason)
                 ) from error
-            raise StreamError(f"{self.name}: the connection broke: {complaint or error}") from error
+            what = (
+                "the connection broke" if isinstance(error, OSError) else "no sense in its answer"
+            )
+            raise StreamError(f"{self.name}: {what}: {client_error or error}") from error
+
+
+def _remedy(alert: str) -> str:
+    """Say what to do about a TLS alert; which one means what: ssl_x509err2alert in OpenSSL."""
+    if "EXPIRED" in alert:
+        return "by the worker's clock our certificate has expired: set the clock of its host"
+    if "BAD_CERTIFICATE" in alert:
+        return (
+            "our certificate was damaged, or is not valid yet by the worker's clock: see the clock"
+            " of its host"
+        )
+    return "use the access that was made together with this worker"
 
 
 def take(

@@ -41,12 +41,14 @@ import hashlib
 import json
 import mmap
 import os
+import selectors
 import socket
 import ssl
 import stat
 import struct
 import sys
 import threading
+import time
 import urllib.parse
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -69,7 +71,19 @@ CIPHERS = "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_S
 
 # Seconds. A client may be silent while its source is slow; a dead one is found by keepalive.
 IDLE_TIMEOUT = 1800
+PLACE_TIMEOUT = 20
+# For all of a handshake, however its bytes drip; and for a refused client to hear why.
 HANDSHAKE_TIMEOUT = 20
+FAREWELL_TIMEOUT = 2
+
+# Clients without proof that are held at once, of each of three kinds (Handshakes); each is a
+# descriptor, of which systemd gives 1,024. How many are accepted in a turn; how many may wait in
+# the kernel.
+MAX_HANDSHAKES = 128
+MAX_ACCEPTED = 16
+BACKLOG = 512
+# Seconds to wait when there is nothing to accept a connection with.
+PAUSE = 0.1
 
 # <linux/falloc.h>, <linux/fs.h>
 _PUNCH_HOLE_KEEP_SIZE = 0x02 | 0x01
@@ -397,7 +411,7 @@ class Request(NamedTuple):
     def number(self, name: str) -> int:
         """Take a whole number from the query."""
         text = self.query.get(name, "")
-        if not (text.isascii() and text.isdigit()):
+        if not (text.isascii() and text.isdigit() and len(text) < 20):
             raise RefusedError(400, f"{name} is missing or not a number")
         return int(text)
 
@@ -410,11 +424,15 @@ def parse_head(head: bytes) -> Request:
         raise RefusedError(400, "not an HTTP/1.1 request")
     headers = {name.strip().lower(): value.strip() for name, _, value in _split_headers(lines[1:])}
     length = headers.get("content-length", "0")
-    if "transfer-encoding" in headers or not length.isdigit():
+    if "transfer-encoding" in headers or not (length.isascii() and length.isdigit()):
         raise RefusedError(411, "Content-Length is needed")
-    target = urllib.parse.urlsplit(words[1])
+    try:
+        target = urllib.parse.urlsplit(words[1])
+    except ValueError as error:
+        raise RefusedError(400, f"not a path: {error}") from None
     query = dict(urllib.parse.parse_qsl(target.query))
-    return Request(words[0], target.path, query, int(length))
+    # Cut: a number of thousands of digits is refused like any other that is too large.
+    return Request(words[0], target.path, query, int(length.lstrip("0")[:20] or "0"))
 
 
 def _split_headers(lines: list[str]) -> Iterator[tuple[str, str, str]]:
@@ -634,7 +652,7 @@ _OPERATIONS: dict[tuple[str, ...], _Operation] = {
 def _ranges(body: bytes) -> list[tuple[int, int]]:
     try:
         return [(int(offset), int(length)) for offset, length in json.loads(body)["ranges"]]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         raise RefusedError(400, 'the body is not {"ranges": [[offset, length], …]}') from None
 
 
@@ -664,43 +682,194 @@ def tls_context(config: dict[str, Any]) -> ssl.SSLContext:
     return context
 
 
-def handshake(connection: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
-    """Prove both ends to each other.
+class Handshake:
+    """A client that has not proven itself: it costs a descriptor for a while, and no thread."""
 
-    A refused client may already have sent its first request. Closing then would reset the
-    connection and lose the alert that tells the client why: so its bytes are taken first.
+    def __init__(self, connection: socket.socket, peer: str, context: ssl.SSLContext) -> None:
+        self.peer = peer
+        self.deadline = time.monotonic() + HANDSHAKE_TIMEOUT
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.secure = context.wrap_socket(
+            connection, server_side=True, do_handshake_on_connect=False
+        )
+        self._refusal = ""
+
+    def advance(self) -> int:
+        """Go as far as the client's bytes lead: what to wait for next, or 0 when it is proven.
+
+        OSError says why it never will be.
+        """
+        if self._refusal:
+            return self._hear_out()
+        try:
+            self.secure.do_handshake()
+        except ssl.SSLWantReadError:
+            return selectors.EVENT_READ
+        except ssl.SSLWantWriteError:
+            return selectors.EVENT_WRITE
+        except ssl.SSLError as error:
+            return self._refuse(str(error))
+        return 0
+
+    def is_answered(self) -> bool:
+        """Tell whether the client's whole hello has come: only then is a cipher agreed on."""
+        return self.secure.cipher() is not None
+
+    def _refuse(self, why: str) -> int:
+        """Leave the client the alert that tells it why.
+
+        It may already have sent its first request. Closing now would reset the connection and lose
+        the alert: so its bytes are taken first.
+        """
+        self._refusal = why
+        self.deadline = min(self.deadline, time.monotonic() + FAREWELL_TIMEOUT)
+        socket.socket.shutdown(self.secure, socket.SHUT_WR)
+        return self._hear_out()
+
+    def _hear_out(self) -> int:
+        with contextlib.suppress(BlockingIOError):
+            if not socket.socket.recv(self.secure, MAX_HEAD):
+                raise ConnectionError(self._refusal)
+        return selectors.EVENT_READ
+
+
+class Handshakes:
+    """All of them under way, in one thread: a crowd costs no more than its descriptors.
+
+    Who has said nothing yet, who has said a part of a hello, and whose hello was answered are
+    counted apart: neither idle nor dripping connections can push out a client in the middle of its
+    handshake. Where there is no room for one more, the address that has most of them loses its
+    oldest.
     """
-    secure = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-    try:
-        secure.do_handshake()
-    except OSError:
-        with contextlib.suppress(OSError):
-            socket.socket.shutdown(secure, socket.SHUT_WR)
-            while socket.socket.recv(secure, MAX_HEAD):
-                pass
-        secure.close()
-        raise
-    secure.settimeout(IDLE_TIMEOUT)
-    return secure
+
+    def __init__(self, context: ssl.SSLContext, listener: socket.socket) -> None:
+        self._context = context
+        self._listener = listener
+        self._silent: dict[Handshake, None] = {}
+        self._spoken: dict[Handshake, None] = {}
+        self._answered: dict[Handshake, None] = {}
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(listener, selectors.EVENT_READ)
+        self._refused = 0
+        self._told = float("-inf")
+
+    def turn(self) -> list[ssl.SSLSocket]:
+        """Wait for what comes next, at most a second; return the clients that proved themselves."""
+        events = self._selector.select(1)
+        proven = [key.data.secure for key, _ in events if key.data and self._advance(key.data)]
+        if any(not key.data for key, _ in events):
+            self._accept_some()
+        now = time.monotonic()
+        for crowd in self._crowds():
+            for late in [each for each in crowd if each.deadline < now]:
+                self._drop(late, "it took too long to prove itself")
+        return proven
+
+    def _crowds(self) -> tuple[dict[Handshake, None], ...]:
+        return (self._silent, self._spoken, self._answered)
+
+    def _advance(self, handshake: Handshake) -> bool:
+        if not any(handshake in crowd for crowd in self._crowds()):
+            return False  # it was dropped in this turn
+        try:
+            awaited = handshake.advance()
+        except OSError as error:
+            self._drop(handshake, str(error))
+            return False
+        if awaited:
+            self._selector.modify(handshake.secure, awaited, handshake)
+            crowd = self._answered if handshake.is_answered() else self._spoken
+            if handshake not in crowd:
+                self._forget(handshake)
+                crowd[handshake] = None
+                self._make_room(crowd)
+            return False
+        self._selector.unregister(handshake.secure)
+        self._forget(handshake)
+        return True
+
+    def _accept_some(self) -> None:
+        """Accept, but not for ever: those under way have their turn, too."""
+        try:
+            for _ in range(MAX_ACCEPTED):
+                connection, peer = self._listener.accept()
+                self._begin(connection, peer[0])
+        except BlockingIOError:
+            return
+        except OSError as error:
+            # EMFILE above all. What cannot be accepted stays in the kernel's queue.
+            self._tell(f"a connection could not be accepted: {error}")
+            if not self._drop_one(max(self._crowds(), key=len)):
+                time.sleep(PAUSE)
+
+    def _begin(self, connection: socket.socket, peer: str) -> None:
+        try:
+            handshake = Handshake(connection, peer, self._context)
+        except (OSError, ValueError) as error:  # it has left already
+            connection.close()
+            self._tell(str(error))
+            return
+        self._silent[handshake] = None
+        self._selector.register(handshake.secure, selectors.EVENT_READ, handshake)
+        self._make_room(self._silent)
+
+    def _make_room(self, crowd: dict[Handshake, None]) -> None:
+        if len(crowd) > MAX_HANDSHAKES:
+            self._drop_one(crowd)
+
+    def _drop_one(self, crowd: dict[Handshake, None]) -> bool:
+        """Drop the oldest of the address that has most; say whether there was one."""
+        if not crowd:
+            return False
+        peers = [each.peer for each in crowd]
+        # Not collections.Counter: it imports a module when it is asked, which takes a descriptor.
+        fullest = max(set(peers), key=peers.count)
+        self._drop(next(each for each in crowd if each.peer == fullest), "there are too many")
+        return True
+
+    def _drop(self, handshake: Handshake, why: str) -> None:
+        self._forget(handshake)
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(handshake.secure)
+        handshake.secure.close()
+        self._tell(f"{handshake.peer} was refused: {why}")
+
+    def _forget(self, handshake: Handshake) -> None:
+        for crowd in self._crowds():
+            crowd.pop(handshake, None)
+
+    def _tell(self, sentence: str) -> None:
+        """Say it, but no more than once in ten seconds: strangers must not fill the journal."""
+        self._refused += 1
+        if time.monotonic() - self._told >= 10:
+            print(f"{sentence} ({self._refused} in all)", flush=True)
+            self._told = time.monotonic()
 
 
 class Service(NamedTuple):
     """What all connections share; a place is a pair of buffers, which bounds the memory."""
 
-    context: ssl.SSLContext
     devices: Devices
     key: bytes
     places: threading.BoundedSemaphore
 
 
-def converse(connection: socket.socket, service: Service) -> None:
+def keep_alive(connection: socket.socket) -> None:
+    """Notice within half a minute that a client is gone which does not say so."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5)):
+        connection.setsockopt(socket.IPPROTO_TCP, option, value)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
+
+
+def converse(secure: ssl.SSLSocket, service: Service) -> None:
     """Serve one client until it leaves; a broken connection is a line in the journal."""
     try:
-        connection.settimeout(HANDSHAKE_TIMEOUT)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        with handshake(connection, service.context) as secure:
-            if not service.places.acquire(timeout=HANDSHAKE_TIMEOUT):
+        with secure:
+            secure.settimeout(IDLE_TIMEOUT)
+            keep_alive(secure)
+            if not service.places.acquire(timeout=PLACE_TIMEOUT):
                 raise ConnectionError(f"{MAX_CONNECTIONS} connections are in use")
             try:
                 Conversation(Secured(secure), service.devices, service.key).run()
@@ -708,8 +877,6 @@ def converse(connection: socket.socket, service: Service) -> None:
                 service.places.release()
     except OSError as error:
         print(f"connection ended: {error}", flush=True)
-    finally:
-        connection.close()
 
 
 def notify_ready() -> None:
@@ -725,18 +892,37 @@ def notify_ready() -> None:
 def serve(config: dict[str, Any]) -> None:
     """Listen until the process is ended."""
     service = Service(
-        tls_context(config),
         Devices(config["disks"]),
         bytes.fromhex(config["digest_key"]),
         threading.BoundedSemaphore(MAX_CONNECTIONS),
     )
     family = socket.AF_INET6 if ":" in config["address"] else socket.AF_INET
-    with socket.create_server((config["address"], config["port"]), family=family) as listener:
+    place = (config["address"], config["port"])
+    with socket.create_server(place, family=family, backlog=BACKLOG) as listener:
+        listener.setblocking(False)
+        handshakes = Handshakes(tls_context(config), listener)
         print(f"listening on port {listener.getsockname()[1]}", flush=True)
         notify_ready()
         while True:
-            connection, _ = listener.accept()
-            threading.Thread(target=converse, args=(connection, service), daemon=True).start()
+            receive(handshakes, service)
+
+
+def receive(handshakes: Handshakes, service: Service) -> None:
+    """Give a thread to each client that has proven itself; no failure ends the listening."""
+    try:
+        for secure in handshakes.turn():
+            _attend(secure, service)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the next client is listened to
+        print(f"the listener failed, and goes on: {error!r}", flush=True)
+        time.sleep(PAUSE)
+
+
+def _attend(secure: ssl.SSLSocket, service: Service) -> None:
+    try:
+        threading.Thread(target=converse, args=(secure, service), daemon=True).start()
+    except RuntimeError as error:  # no thread is to be had
+        print(f"connection ended: {error}", flush=True)
+        secure.close()
 
 
 def serve_stdio(config: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.contract.disk_writer import blake2b, expected_digest
 from tradewind.model.storage import TargetState
-from tradewind.streaming.blocks import Need, block_ranges, runs, zero_digest
+from tradewind.streaming.blocks import BlockAction, block_ranges, runs, zero_digest
 from tradewind.streaming.writer_service import BLAKE2B, BLOCK, Tagger, combined
 
 DATA, OTHER, ZERO = os.urandom(BLOCK), os.urandom(BLOCK), bytes(BLOCK)
@@ -37,9 +37,9 @@ def test_runs_make_any_target_like_the_source(
         end = run.start + run.length
         assert run.start == position
         assert run.digest == expected_digest(source[run.start : end], blake2b(KEY))
-        if run.need is Need.SAME:
+        if run.need is BlockAction.SAME:
             assert target[run.start : end] == source[run.start : end]
-        elif run.need is Need.ZERO:
+        elif run.need is BlockAction.ZERO:
             assert target[run.start : end] != bytes(run.length)
             target[run.start : end] = bytes(run.length)
         else:
@@ -55,8 +55,8 @@ def test_a_blank_target_gets_no_zeroes(ours: list[bytes]) -> None:
     source = b"".join(ours)
     target = bytearray(len(source))
     for run in runs(TAGGER.tags(memoryview(source)), TargetState.BLANK, (), len(source)):
-        assert run.need is not Need.ZERO
-        if run.need is Need.COPY:
+        assert run.need is not BlockAction.ZERO
+        if run.need is BlockAction.COPY:
             target[run.start : run.start + run.length] = source[run.start : run.start + run.length]
     assert target == source
 
@@ -68,9 +68,9 @@ def test_what_changed_since_a_checkpoint_is_written_without_asking(ours: list[by
     target = bytearray(b"\xaa" * len(source))
     for run in runs(TAGGER.tags(memoryview(source)), TargetState.AT_CHECKPOINT, (), len(source)):
         end = run.start + run.length
-        assert run.need is not Need.SAME
+        assert run.need is not BlockAction.SAME
         target[run.start : end] = source[run.start : end]
-        assert (run.need is Need.ZERO) is not any(source[run.start : end])
+        assert (run.need is BlockAction.ZERO) is not any(source[run.start : end])
     assert target == source
 
 

@@ -5,14 +5,17 @@ import socket
 import ssl
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
 
-from tests.fakes.writer_process import access_with
+from tests.fakes.writer_process import access_with, running_writer
+from tradewind.errors import WriterError
+from tradewind.streaming import certificates as certificates_module
 from tradewind.streaming import writer_service
 from tradewind.streaming.certificates import WriterCertificates, make_certificates
-from tradewind.streaming.over_https import client_context
+from tradewind.streaming.over_https import client_context, open_writer
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +75,76 @@ def test_the_authority_of_another_worker_is_refused(
         shake_hands(server_context(certificates, tmp_path), client, "198.18.1.2")
 
 
-def test_valid_from_yesterday_until_tomorrow(certificates: WriterCertificates) -> None:
-    now = dt.datetime.now(dt.UTC)
-    for text in (certificates.server_certificate, certificates.client_certificate):
+def test_valid_at_whatever_time_either_end_takes_it_to_be(
+    certificates: WriterCertificates,
+) -> None:
+    for text in (
+        certificates.ca_certificate,
+        certificates.server_certificate,
+        certificates.client_certificate,
+    ):
         certificate = x509.load_pem_x509_certificate(text.encode())
-        assert certificate.not_valid_before_utc < now - dt.timedelta(hours=23)
-        assert now + dt.timedelta(hours=23) < certificate.not_valid_after_utc
-        assert certificate.not_valid_after_utc < now + dt.timedelta(hours=25)
+        # A host without a battery starts at the epoch; RFC 5280 says what "no end" looks like.
+        assert certificate.not_valid_before_utc == dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+        assert certificate.not_valid_after_utc == dt.datetime.max.replace(
+            microsecond=0, tzinfo=dt.UTC
+        )
+
+
+YEAR = dt.timedelta(days=365)
+
+
+def out_of_time(
+    monkeypatch: pytest.MonkeyPatch, begin: dt.timedelta, end: dt.timedelta, *, whose: str
+) -> WriterCertificates:
+    """Make certificates of which one end's is only valid between two distances from now."""
+    real = certificates_module._leaf
+
+    def leaf(*arguments: Any) -> x509.CertificateBuilder:
+        with pytest.MonkeyPatch.context() as patch:
+            if arguments[2] == whose:
+                patch.setattr(certificates_module, "_VALID_FROM", dt.datetime.now(dt.UTC) + begin)
+                patch.setattr(certificates_module, "_VALID_UNTIL", dt.datetime.now(dt.UTC) + end)
+            return real(*arguments)
+
+    monkeypatch.setattr(certificates_module, "_leaf", leaf)
+    return make_certificates("127.0.0.1", "worker-1")
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "said"),
+    [
+        (-2 * YEAR, -YEAR, "by the worker's clock our certificate"),
+        (YEAR, 2 * YEAR, "not valid yet"),
+    ],
+)
+def test_a_worker_whose_clock_refuses_us_is_not_said_to_be_another(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    begin: dt.timedelta,
+    end: dt.timedelta,
+    said: str,
+) -> None:
+    made = out_of_time(monkeypatch, begin, end, whose="controller")
+    with (
+        running_writer(tmp_path, {}, certificates=made) as service,
+        pytest.raises(WriterError, match=said) as caught,
+    ):
+        open_writer(service.access, "one")
+    assert "clock of its host" in caught.value.hint
+
+
+@pytest.mark.parametrize(("begin", "end"), [(-2 * YEAR, -YEAR), (YEAR, 2 * YEAR)])
+def test_a_service_out_of_our_time_is_not_said_to_be_another(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, begin: dt.timedelta, end: dt.timedelta
+) -> None:
+    made = out_of_time(monkeypatch, begin, end, whose="writer")
+    with (
+        running_writer(tmp_path, {}, certificates=made) as service,
+        pytest.raises(WriterError, match="not valid at this machine's time") as caught,
+    ):
+        open_writer(service.access, "one")
+    assert "clock of this machine" in caught.value.hint
 
 
 def test_the_server_is_named_by_its_address(certificates: WriterCertificates) -> None:

@@ -40,9 +40,9 @@ def usual(chosen: list[int]) -> int:
     ("data", "wire", "level"),
     [
         pytest.param(SYSTEM_DISK, 1e-9, RAW, id="a link that is quicker than packing"),
-        pytest.param(SYSTEM_DISK, 32e-9, 1, id="1 Gbit/s for four lanes"),
-        pytest.param(SYSTEM_DISK, 160e-9, 3, id="200 Mbit/s for four lanes"),
-        pytest.param(SYSTEM_DISK, 3200e-9, 6, id="10 Mbit/s for four lanes"),
+        pytest.param(SYSTEM_DISK, 32e-9, 1, id="1 Gbit/s for four threads"),
+        pytest.param(SYSTEM_DISK, 160e-9, 3, id="200 Mbit/s for four threads"),
+        pytest.param(SYSTEM_DISK, 3200e-9, 6, id="10 Mbit/s for four threads"),
         pytest.param(RANDOM, 160e-9, RAW, id="data that does not shrink"),
     ],
 )

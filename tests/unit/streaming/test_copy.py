@@ -24,9 +24,9 @@ from tradewind.errors import (
 from tradewind.model.progress import DiskProgress
 from tradewind.model.storage import Extent, ExtentKind, TargetState
 from tradewind.ports import DiskReader, Range
-from tradewind.streaming import disk_copy, lane
+from tradewind.streaming import copy_thread, disk_copy
 from tradewind.streaming.copy import copy_disk, copy_disks
-from tradewind.streaming.lane import CopyJob
+from tradewind.streaming.copy_thread import CopyJob
 
 KiB, MiB = 1 << 10, 1 << 20
 
@@ -98,12 +98,13 @@ def test_a_target_with_another_content_becomes_the_source() -> None:
     assert result.sent + result.zeroed == result.verified == len(SOURCE)
 
 
-def test_a_second_copy_sends_zeroes_and_flushes_nothing() -> None:
+def test_a_second_copy_sends_and_zeroes_nothing_and_flushes_what_was_there() -> None:
     target = MemoryTarget(bytearray(SOURCE))
     result = copy_disk(job(SOURCE, target, blank=False), threading.Event(), quiet)
     assert (result.sent, result.zeroed, result.verified) == (0, 0, 0)
     assert result.same == len(SOURCE)
-    assert {call for call, _, _ in target.calls} == {"digests"}
+    assert {call for call, _, _ in target.calls} == {"digests", "flush"}
+    assert [call for call, _, _ in target.calls][-1] == "flush"
 
 
 def test_a_small_change_costs_one_block() -> None:
@@ -221,13 +222,13 @@ def test_everything_is_flushed_before_it_is_read_back() -> None:
 
 
 def test_a_full_journal_is_proven_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lane, "_JOURNAL_LIMIT", 2)
+    monkeypatch.setattr(copy_thread, "_JOURNAL_LIMIT", 2)
     source = os.urandom(10 * MiB)
     target = MemoryTarget(bytearray(len(source)))
     result = copy_disk(job(source, target), threading.Event(), quiet, connections=1)
     assert target.content == source
     assert result.verified == len(source)
-    assert calls(target, "flush") == 5
+    assert calls(target, "flush") == 6
 
 
 class ForgetfulWriter(MemoryWriter):
@@ -453,13 +454,30 @@ def test_a_copy_ends_when_there_is_less_than_was_counted() -> None:
     assert result.sent == MiB
 
 
-def test_a_disk_with_nothing_to_do_is_told_once_and_opens_nothing() -> None:
+def test_a_disk_with_nothing_to_do_is_told_once_and_flushed() -> None:
     target = MemoryTarget(bytearray(MiB))
     heard: list[DiskProgress] = []
-    untouchable = job(bytes(MiB), target, writer=None)  # type: ignore[arg-type]
-    result = copy_disk(untouchable, threading.Event(), heard.append, connections=2)
+    untouched = job(bytes(MiB), target, reader=None)  # type: ignore[arg-type]
+    result = copy_disk(untouched, threading.Event(), heard.append, connections=2)
     assert [(progress.total, progress.done) for progress in heard] == [(0, 0)]
     assert result.sent == 0
+    assert [call for call, _, _ in target.calls] == ["flush"]
+
+
+def test_every_disk_is_flushed_whatever_there_was_to_do() -> None:
+    """An execution that was killed may have written to any of them and flushed none."""
+    sources = [os.urandom(MiB), SOURCE, bytes(MiB), os.urandom(2 * MiB)]
+    targets = [MemoryTarget(bytearray(part)) for part in (sources[0], SOURCE, sources[2], 2 * MiB)]
+    copy_disks(
+        [
+            job(source, target, blank=number == 2, name=f"disk-{number}")
+            for number, (source, target) in enumerate(zip(sources, targets, strict=True))
+        ],
+        threading.Event(),
+        quiet,
+    )
+    assert all(calls(target, "flush") for target in targets)
+    assert [target.content for target in targets] == sources
 
 
 def test_a_stop_does_not_wait_for_a_connection_that_does_not_open() -> None:

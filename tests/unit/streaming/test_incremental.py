@@ -20,7 +20,7 @@ from tradewind.model.storage import Extent, ExtentKind, TargetState
 from tradewind.sources.nbd import merged
 from tradewind.streaming import disk_copy
 from tradewind.streaming.copy import copy_disk
-from tradewind.streaming.lane import CopyJob
+from tradewind.streaming.copy_thread import CopyJob
 
 SIZE = 24 * STEP + 512
 
@@ -157,7 +157,7 @@ def told(disk: bytes, before: bytes, exactly: list[bool], *, tracked: bool) -> l
 @settings(deadline=None, max_examples=200)
 @given(BLOCKS, st.sampled_from(TargetState), st.integers(1, 3), st.sampled_from([0, 1, 3, 16384]))
 def test_replica_equals_the_disk_whose_extents_are_told_in_two_ways(
-    blocks: list[tuple[int, int, bool, bool]], state: TargetState, lanes: int, remembered: int
+    blocks: list[tuple[int, int, bool, bool]], state: TargetState, threads: int, remembered: int
 ) -> None:
     """As the frozen disk of a machine that runs on: copied clusters change what is told of them."""
     before = b"".join(bytes([byte]) * STEP for byte, _, _, _ in blocks)
@@ -180,7 +180,7 @@ def test_replica_equals_the_disk_whose_extents_are_told_in_two_ways(
         request_size=3 * STEP,
     )
     with patch.object(disk_copy, "_REMEMBERED", remembered):
-        copy_disk(job, threading.Event(), lambda _: None, connections=lanes)
+        copy_disk(job, threading.Event(), lambda _: None, connections=threads)
     is_same = target.content == disk
     assert is_same
 

@@ -165,6 +165,9 @@ def test_the_service_is_installed_and_reached(server: Server, disk: Path) -> Non
     access = launch.start_writer(LocalRemote(), worker, [volume("a")], DataTransferMechanism.SSH)
     assert isinstance(access, SshAccess)
     assert access.worker.via == server.access()
+    # Here nobody is logged in whose address could be let in alone.
+    assert "TCP ports 22 were open to its network" in access.exposure
+    assert "nobody is logged in over SSH" in access.exposure
     writer = writers(access)("a")
     data = bytearray(os.urandom(5 * MiB))
     writer.write(4096, memoryview(data))

@@ -9,24 +9,25 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
 from tests.contract.data_source import RUN
 from tests.fakes.images import make_qcow2
+from tests.fakes.memory import MemoryReader
 from tests.fakes.writer_process import WriterProcess, running_writer
 from tradewind.errors import CancelledError, IntegrityError, StreamError, WriterError
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.progress import DiskProgress, DiskResult
-from tradewind.model.storage import ReplicaVolume, Volume
+from tradewind.model.storage import Extent, ExtentKind, ReplicaVolume, TargetState, Volume
 from tradewind.ports import DiskWriter
-from tradewind.sources.disk_image import DiskImageSource
+from tradewind.sources.images.source import DiskImageSource
 from tradewind.streaming.bandwidth import Bandwidth, unlimited
 from tradewind.streaming.copy import copy_disks
+from tradewind.streaming.copy_thread import CopyJob
 from tradewind.streaming.jobs import jobs_for
-from tradewind.streaming.lane import CopyJob
 from tradewind.streaming.over_https import open_writer
 from tradewind.streaming.writer import ServiceWriter
 
@@ -142,6 +143,49 @@ def test_a_sparse_20_gib_disk_moves_its_data_only(tmp_path: Path) -> None:
             device.seek(n * 2 * GiB)
             assert device.read(MiB + 1) == bytes([n + 1]) * MiB + b"\0"
     assert stage.devices["root"].stat().st_blocks * 512 < 12 * MiB
+
+
+def test_a_service_that_was_restarted_in_between_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written and not flushed, then found equal: the second attempt flushes it."""
+    source, device = random.Random(7).randbytes(9 * MiB), tmp_path / "device"  # noqa: S311
+    device.touch()
+    os.truncate(device, len(source))
+    real, order = ServiceWriter.flush, list[str]()
+
+    def flush(writer: ServiceWriter) -> None:
+        order.append("flush")
+        if len(order) == 1:
+            writer.round_trip()  # all writes are answered
+            os.kill(first.pid, signal.SIGKILL)
+        real(writer)
+
+    monkeypatch.setattr(ServiceWriter, "flush", flush)
+    with running_writer(tmp_path, {"one": device}) as first:
+        with pytest.raises(StreamError) as caught:
+            copy_disks([_job(source, first, TargetState.BLANK)], threading.Event(), quiet, 1)
+        assert caught.value.transient
+    port = first.access.port
+    with running_writer(
+        tmp_path, {"one": device}, certificates=first.certificates, port=port
+    ) as again:
+        job = _job(source, again, TargetState.UNKNOWN)
+        [result] = copy_disks([job], threading.Event(), quiet, 1)
+    assert (result.sent, result.same) == (0, len(source))
+    assert order == ["flush", "flush"]
+    assert device.read_bytes() == source
+
+
+def _job(source: bytes, service: WriterProcess, target: TargetState) -> CopyJob:
+    return CopyJob(
+        disk_id="root",
+        capacity=len(source),
+        target=target,
+        extents=lambda: [Extent(0, len(source), ExtentKind.DATA)],
+        open_reader=lambda: nullcontext(MemoryReader(source)),
+        open_writer=lambda: open_writer(service.access, "one"),
+    )
 
 
 def test_what_the_device_lost_after_the_flush_is_found(stage: Stage) -> None:

@@ -90,6 +90,10 @@ def test_speaks_tls_1_3_with_the_cipher_that_was_chosen(service: WriterProcess) 
         (b"POST /disks/one/digests HTTP/1.1", b"400"),
         (b"nonsense", b"400"),
         (b"PUT /disks/one?offset=0 HTTP/1.1\r\nContent-Length: x", b"411"),
+        (b"PUT /disks/one?offset=0 HTTP/1.1\r\nContent-Length: \xb2", b"411"),
+        (b"PUT /disks/one?offset=0 HTTP/1.1\r\nContent-Length: " + b"9" * 5000, b"413"),
+        (b"PUT /disks/one?offset=" + b"9" * 5000 + b" HTTP/1.1", b"400"),
+        (b"GET //[ HTTP/1.1", b"400"),
         (b"PUT /disks/one?offset=0 HTTP/1.1\r\nContent-Length: 9999999", b"413"),
     ],
 )
@@ -100,6 +104,20 @@ def test_refuses_with_a_status_and_a_sentence(
     assert answer.startswith(b"HTTP/1.1 " + status)
     assert b'{"error": ' in answer
     assert not any(disk.read_bytes())
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 100_000, b'{"ranges": [[1e400, 1]]}', b'{"ranges": {}}', b"\xff"], ids=range(4)
+)
+def test_ranges_that_make_no_sense_are_refused_and_the_connection_goes_on(
+    service: WriterProcess, body: bytes
+) -> None:
+    head = b"POST /disks/one/digests HTTP/1.1\r\nContent-Length: %d\r\n\r\n"
+    with raw_connection(service) as connection:
+        for _ in range(2):
+            connection.sendall(head % len(body) + body)
+            expected = b"200" if body == b'{"ranges": {}}' else b"400"
+            assert connection.recv(65536).startswith(b"HTTP/1.1 " + expected)
 
 
 def test_one_connection_carries_many_requests_in_whatever_pieces_they_come(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One lane of a disk's copy: its own reader, writer, buffer and journal, used by one thread.
+"""One thread of a disk's copy, with its own reader, writer, buffer and journal.
 
 ::
 
@@ -16,12 +16,12 @@ from typing import Final
 from tradewind.errors import IntegrityError
 from tradewind.model.storage import Extent, TargetState
 from tradewind.ports import DiskReader, DiskWriter, Range
-from tradewind.streaming.blocks import Need, Run, block_ranges, runs, zero_digest
+from tradewind.streaming.blocks import BlockAction, BlockRun, block_ranges, runs, zero_digest
+from tradewind.streaming.counters import Count, Counters
 from tradewind.streaming.journal import Journal, WrongRangeError
 from tradewind.streaming.plan import REQUEST_SIZE, Action, Piece
-from tradewind.streaming.tally import Count, Tally
 
-# Ranges a lane writes before it proves them: at most 3 MiB of journal, and half a TiB of data.
+# Ranges a thread writes before it proves them: at most 3 MiB of journal, and half a TiB of data.
 _JOURNAL_LIMIT: Final = 65536
 
 
@@ -29,7 +29,7 @@ _JOURNAL_LIMIT: Final = 65536
 class CopyJob:
     """One disk to move; `target` says what the volume holds before.
 
-    `extents` is walked twice: to know what there is to do, and to do it. Each lane opens a reader
+    `extents` is walked twice: to know what there is to do, and to do it. Each thread opens a reader
     and a writer of its own; one that is `Interruptible` makes a stop prompt even when it hangs.
     """
 
@@ -42,7 +42,7 @@ class CopyJob:
     request_size: int = REQUEST_SIZE
 
 
-class Lane:
+class CopyThread:
     """One thread's reader, writer, buffer and journal."""
 
     def __init__(
@@ -50,14 +50,14 @@ class Lane:
         job: CopyJob,
         reader: DiskReader,
         writer: DiskWriter,
-        tally: Tally,
+        counters: Counters,
         check: Callable[[], None],
     ) -> None:
         self._check = check
         self._job = job
         self._reader = reader
         self._writer = writer
-        self._tally = tally
+        self._tally = counters
         self._buffer = memoryview(bytearray(job.request_size))
         self._journal = Journal()
 
@@ -75,9 +75,11 @@ class Lane:
             self.prove()
 
     def prove(self) -> None:
-        """Flush, then read back everything this lane wrote."""
-        if not self._journal:
-            return
+        """Flush, then read back everything this thread wrote.
+
+        Flushed is also what this thread found equal: an execution that was killed may have written
+        it, and only a cache may have it.
+        """
         self._writer.flush()
         try:
             for size in self._journal.prove(self._writer):
@@ -100,13 +102,13 @@ class Lane:
         for run in runs(ours, self._job.target, target, piece.length):
             self._apply(run, view, piece.start)
 
-    def _apply(self, run: Run, view: memoryview, start: int) -> None:
+    def _apply(self, run: BlockRun, view: memoryview, start: int) -> None:
         self._check()
-        if run.need is Need.COPY:
+        if run.need is BlockAction.COPY:
             part = view[run.start : run.start + run.length]
             self._tally.add("wire", self._writer.write(start + run.start, part))
             self._wrote("sent", start + run.start, run.length, run.digest)
-        elif run.need is Need.ZERO:
+        elif run.need is BlockAction.ZERO:
             self._writer.zero(start + run.start, run.length)
             self._wrote("zeroed", start + run.start, run.length, run.digest)
         elif self._job.target is not TargetState.BLANK:

@@ -14,8 +14,8 @@ _NAMES: Final[tuple[Count, ...]] = (
 )  # fmt: skip
 
 
-class Tally:
-    """One disk's counters, in bytes, and its clock, which runs from its first lane to its last."""
+class Counters:
+    """One disk's counters, in bytes, and its clock, from its first thread to its last."""
 
     def __init__(self, disk_id: str, capacity: int) -> None:
         self._disk_id = disk_id
