@@ -19,8 +19,12 @@ from tradewind.errors import (
     NotFoundError,
     TradewindError,
 )
+from tradewind.host import daemons
+from tradewind.host.daemons import ACCOUNT
+from tradewind.host.refusals import is_out_of_space
 from tradewind.model.host import HostAccess
 from tradewind.remote import shell
+from tradewind.remote.address import bracketed
 from tradewind.remote.client import client_files
 
 # Seconds between keep-alive messages, and how many may stay unanswered: a host that vanished is
@@ -29,7 +33,6 @@ KEEPALIVE_INTERVAL = 5
 KEEPALIVE_COUNT = 6
 
 _BUSY = "another job works on the same object; it is tried again"
-_ACCOUNT = "the account must be in the groups libvirt and kvm"
 
 # What libvirt's codes (libvirt/virterror.h) mean in our tree, and what to do.
 _KINDS: dict[int, tuple[type[TradewindError], str]] = {
@@ -39,10 +42,10 @@ _KINDS: dict[int, tuple[type[TradewindError], str]] = {
     libvirt.VIR_ERR_NO_NETWORK: (NotFoundError, ""),
     libvirt.VIR_ERR_OPERATION_TIMEOUT: (HypervisorBusyError, _BUSY),
     libvirt.VIR_ERR_RESOURCE_BUSY: (HypervisorBusyError, _BUSY),
-    libvirt.VIR_ERR_AUTH_FAILED: (AccessRefusedError, _ACCOUNT),
-    libvirt.VIR_ERR_AUTH_CANCELLED: (AccessRefusedError, _ACCOUNT),
-    libvirt.VIR_ERR_AUTH_UNAVAILABLE: (AccessRefusedError, _ACCOUNT),
-    libvirt.VIR_ERR_ACCESS_DENIED: (AccessRefusedError, _ACCOUNT),
+    libvirt.VIR_ERR_AUTH_FAILED: (AccessRefusedError, ACCOUNT),
+    libvirt.VIR_ERR_AUTH_CANCELLED: (AccessRefusedError, ACCOUNT),
+    libvirt.VIR_ERR_AUTH_UNAVAILABLE: (AccessRefusedError, ACCOUNT),
+    libvirt.VIR_ERR_ACCESS_DENIED: (AccessRefusedError, ACCOUNT),
     libvirt.VIR_ERR_STORAGE_VOL_EXIST: (
         BusyError,
         "remove the volume, or run the sweep if a crash left it",
@@ -61,12 +64,21 @@ def translate(error: libvirt.libvirtError, host: str) -> TradewindError:
     """Say a libvirt error in our own tree, with the host's name and a remedy where one is known."""
     code = error.get_error_code()
     text = f"{host}: {error.get_error_message() or error}"
-    if "No space left" in text:
+    if is_out_of_space(error):
         return CapacityError(text, "make room in the pool, or map the disk to another one")
+    of_a_socket = daemons.refusal(error, text)
+    if of_a_socket is not None:
+        return of_a_socket
     if code in _CONNECTION and error.get_error_domain() in _CONNECTION_DOMAINS:
         return ConnectionFailedError(text, "see that the host and its libvirt daemon run")
     kind, hint = _KINDS.get(code, (HypervisorError, ""))
     return kind(text, hint)
+
+
+def _with_notes(translated: TradewindError, error: BaseException) -> TradewindError:
+    for note in getattr(error, "__notes__", ()):
+        translated.add_note(note)
+    return translated
 
 
 @functools.cache
@@ -103,7 +115,7 @@ def connect(access: HostAccess) -> Iterator[libvirt.virConnect]:
             connection.setKeepAlive(KEEPALIVE_INTERVAL, KEEPALIVE_COUNT)
             yield connection
         except libvirt.libvirtError as error:
-            raise translate(error, access.host) from error
+            raise _with_notes(translate(error, access.host), error) from error
         finally:
             with contextlib.suppress(libvirt.libvirtError):
                 connection.close()
@@ -114,10 +126,11 @@ def _uri(access: HostAccess, ssh: str) -> str:
     # transport has no parameter of its own for a known_hosts file.
     query = urlencode({"command": ssh, "no_tty": "1"})
     user = quote(access.username, safe="")
-    return f"qemu+ssh://{user}@{access.host}:{access.port}/{access.libvirt_path}?{query}"
+    host = bracketed(access.host)
+    return f"qemu+ssh://{user}@{host}:{access.port}/{access.libvirt_path}?{query}"
 
 
 def _diagnose(access: HostAccess) -> None:
-    """Raise the reason why SSH itself does not work, if it does not."""
-    with shell.connect_to_host(access):
-        return
+    """Raise the reason why SSH itself does not work, or what bars the account from libvirt."""
+    with shell.connect_to_host(access) as host:
+        daemons.require_access(host, access.host)

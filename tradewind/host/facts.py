@@ -7,7 +7,9 @@ from typing import Any, Final
 import libvirt
 
 from tradewind.domainxml import capabilities, network, node_device
-from tradewind.errors import OptionError
+from tradewind.domainxml.firmware import ARCHITECTURE
+from tradewind.errors import BadInputError, OptionError
+from tradewind.host.daemons import is_absent
 from tradewind.model.host import HostFacts
 
 # The one x86 machine type with PCI Express, which hot-plug, UEFI and Secure Boot want.
@@ -17,6 +19,7 @@ MACHINE: Final = "q35"
 def survey(connection: libvirt.virConnect) -> HostFacts:
     """Ask for versions, virtualization, firmware, TPM, CPU modes, pools and networks."""
     host = capabilities.parse_host_capabilities(connection.getCapabilities())
+    _require_pc(connection, host.architecture)
     domain = _capabilities(connection, host.architecture, MACHINE, kvm=host.kvm)
     described = [
         (net, network.parse_network(net.XMLDesc())) for net in connection.listAllNetworks()
@@ -38,6 +41,16 @@ def survey(connection: libvirt.virConnect) -> HostFacts:
         devices=_devices(connection, bridges),
         **_of_machine(domain),
     )
+
+
+def _require_pc(connection: libvirt.virConnect, architecture: str) -> None:
+    if architecture != ARCHITECTURE:
+        raise BadInputError(
+            f"{connection.getHostname()} has processors of {architecture}, and Tradewind's workers"
+            f" and machines are PCs of {ARCHITECTURE}",
+            f"take a host of {ARCHITECTURE}",
+            evidence=f"virsh capabilities: host/cpu/arch is {architecture}",
+        )
 
 
 def for_machine(
@@ -83,12 +96,13 @@ def _devices(connection: libvirt.virConnect, bridges: Collection[str]) -> tuple[
     """Name the host's network devices; none where libvirt does not know them all.
 
     `bridges` are some that are there. Without udev (in a container) libvirt lists the devices that
-    there were when it started; and it may have no driver for them at all.
+    there were when it started; and it may have no driver for them at all, or no daemon.
     """
     try:
         found = connection.listAllDevices(libvirt.VIR_CONNECT_LIST_NODE_DEVICES_CAP_NET)
     except libvirt.libvirtError as error:
-        if error.get_error_code() in {libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_NO_CONNECT}:
+        unknown = {libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_NO_CONNECT}
+        if error.get_error_code() in unknown or is_absent(error):
             return ()
         raise
     names = {node_device.interface(device.XMLDesc()) for device in found}

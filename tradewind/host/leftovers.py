@@ -12,14 +12,16 @@ from typing import Final
 
 import libvirt
 
-from tradewind.domainxml import machine as machine_xml
-from tradewind.host import backup, checkpoints, domains, networks, storage
-from tradewind.model.label import LabelState
+from tradewind.domainxml.locations import plain
+from tradewind.errors import HypervisorError
+from tradewind.host import networks, storage
+from tradewind.host.domain import backup, checkpoints, domains, freeze, run_folders, twins
+from tradewind.host.storage import pools, volume_users, witness
+from tradewind.model.label import LabelState, Purpose
 from tradewind.model.leftover import Leftover, LeftoverKind
 from tradewind.ports import Remote
 
-_RUN: Final = re.compile(r"(?:^|/)tradewind-([0-9a-f]{12})(?:-|/|$)")
-SOCKET_ROOT: Final = "/var/tmp"  # noqa: S108 - on the source host, where snapshots put sockets
+_RUN: Final = re.compile(r"(?:^|/)(?:pulse-)?tradewind-([0-9a-f]{12})(?:-|/|$)")
 
 
 def run_of(name: str) -> str | None:
@@ -29,23 +31,36 @@ def run_of(name: str) -> str | None:
 
 
 def find(connection: libvirt.virConnect) -> tuple[Leftover, ...]:
-    """List everything temporary on the host, jobs first: the order in which it can be removed."""
+    """List everything temporary on the host, in the order in which it can be removed.
+
+    A guest that stands still comes first.
+    """
     return (
+        *_freezes(connection),
         *_backup_jobs(connection),
         *_checkpoints(connection),
         *_domains(connection),
+        *_twins(connection),
         *_networks(connection),
         *_volumes(connection),
     )
 
 
+def find_orphans(connection: libvirt.virConnect) -> tuple[Leftover, ...]:
+    """List the witnesses of volumes that are gone: whoever made them, they say nothing any more."""
+    return tuple(
+        Leftover(kind=LeftoverKind.WITNESS, run=said.run, name=name, place=pool)
+        for pool, name, said in witness.orphans(connection)
+    )
+
+
 def find_folders(remote: Remote) -> tuple[Leftover, ...]:
     """List the socket folders that snapshots made on a source."""
-    names = remote.run(["ls", "-1", SOCKET_ROOT]).stdout.split()
     return tuple(
-        Leftover(kind=LeftoverKind.FOLDER, run=run, name=f"{SOCKET_ROOT}/{name}")
-        for name in names
-        if (run := run_of(name))
+        Leftover(kind=LeftoverKind.FOLDER, run=run, name=f"{parent}/{name}")
+        for parent in run_folders.PARENTS
+        for name in remote.run(["ls", "-1", parent]).stdout.split()
+        if (run := run_folders.run_of(name))
     )
 
 
@@ -56,7 +71,7 @@ def remove(connection: libvirt.virConnect, leftover: Leftover) -> None:
 
 def remove_folder(remote: Remote, leftover: Leftover) -> None:
     """Remove a socket folder."""
-    remote.run(["rm", "-rf", "--", leftover.name])
+    run_folders.remove(remote, leftover.name)
 
 
 def remove_run(connection: libvirt.virConnect, run: str) -> None:
@@ -64,17 +79,56 @@ def remove_run(connection: libvirt.virConnect, run: str) -> None:
     remove_runs(connection, [run])
 
 
+def remove_all_of(connection: libvirt.virConnect, run: str) -> None:
+    """Remove everything that a run made which the ledger has not completed, its machine too.
+
+    Whatever that machine's label says: the ledger is what knows.
+    """
+    for domain in connection.listAllDomains():
+        label = domains.read_label(domain)
+        if label is not None and label.run == run:
+            domains.destroy(connection, domain.name())
+    remove_run(connection, run)
+
+
+def finish_machine(connection: libvirt.virConnect, name: str, *, autostart: bool | None) -> None:
+    """Mark a migrated machine as finished; nothing happens to a domain of another purpose.
+
+    Its autostart stays as it is when it is not known what was asked for.
+    """
+    label = domains.read_label(domains.require_domain(connection, name))
+    if label is None or label.purpose is not Purpose.MACHINE:
+        return
+    if autostart is not None:
+        domains.start_with_host(connection, name, wanted=autostart)
+    finished = label.model_copy(update={"state": LabelState.FINISHED})
+    domains.write_label(connection, name, finished)
+
+
 def remove_runs(connection: libvirt.virConnect, runs: Collection[str]) -> None:
-    """Remove everything temporary that these runs made."""
+    """Remove everything temporary that these runs made.
+
+    A guest whose agent does not thaw it keeps nothing else from being removed: its mark stays.
+    """
     for leftover in find(connection):
         if leftover.run in runs:
-            remove(connection, leftover)
+            try:
+                remove(connection, leftover)
+            except HypervisorError:
+                if leftover.kind is not LeftoverKind.FREEZE:
+                    raise
 
 
 def _end_job(connection: libvirt.virConnect, leftover: Leftover) -> None:
     domain = domains.find_domain(connection, leftover.name)
     if domain is not None:
         backup.end(domain)
+
+
+def _thaw(connection: libvirt.virConnect, leftover: Leftover) -> None:
+    domain = domains.find_domain(connection, leftover.name)
+    if domain is not None:
+        freeze.thaw_leftover(domain)
 
 
 def _discard_checkpoint(connection: libvirt.virConnect, leftover: Leftover) -> None:
@@ -92,25 +146,30 @@ def _remove_network(connection: libvirt.virConnect, leftover: Leftover) -> None:
 
 
 def _remove_volume(connection: libvirt.virConnect, leftover: Leftover) -> None:
-    pool = connection.storagePoolLookupByName(leftover.place)
-    storage.refresh(pool)
-    for volume in pool.listAllVolumes():
-        if volume.name() == leftover.name:
-            volume.delete()
+    storage.delete_volume(connection, leftover.place, leftover.name)
 
 
 _REMOVERS: Final[dict[LeftoverKind, Callable[[libvirt.virConnect, Leftover], None]]] = {
+    LeftoverKind.FREEZE: _thaw,
     LeftoverKind.BACKUP_JOB: _end_job,
     LeftoverKind.CHECKPOINT: _discard_checkpoint,
     LeftoverKind.DOMAIN: _destroy_domain,
+    LeftoverKind.TWIN: _destroy_domain,
     LeftoverKind.NETWORK: _remove_network,
     LeftoverKind.VOLUME: _remove_volume,
+    LeftoverKind.WITNESS: _remove_volume,
 }
+
+
+def _freezes(connection: libvirt.virConnect) -> Iterator[Leftover]:
+    for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
+        if run := freeze.marked_by(domain):
+            yield Leftover(kind=LeftoverKind.FREEZE, run=run, name=domain.name())
 
 
 def _backup_jobs(connection: libvirt.virConnect) -> Iterator[Leftover]:
     for domain in connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE):
-        run = run_of(backup.current_socket(domain) or "")
+        run = run_of(backup.mark_of(domain))
         if run:
             yield Leftover(kind=LeftoverKind.BACKUP_JOB, run=run, name=domain.name())
 
@@ -128,8 +187,14 @@ def _checkpoints(connection: libvirt.virConnect) -> Iterator[Leftover]:
 def _domains(connection: libvirt.virConnect) -> Iterator[Leftover]:
     for domain in connection.listAllDomains():
         label = domains.read_label(domain)
-        if label is not None and label.state is LabelState.TEMPORARY:
+        temporary = label is not None and label.state is LabelState.TEMPORARY
+        if label is not None and temporary and label.purpose is not Purpose.TWIN:
             yield Leftover(kind=LeftoverKind.DOMAIN, run=label.run, name=domain.name())
+
+
+def _twins(connection: libvirt.virConnect) -> Iterator[Leftover]:
+    for name, label in twins.stale(connection):
+        yield Leftover(kind=LeftoverKind.TWIN, run=label.run, name=name)
 
 
 def _networks(connection: libvirt.virConnect) -> Iterator[Leftover]:
@@ -139,23 +204,34 @@ def _networks(connection: libvirt.virConnect) -> Iterator[Leftover]:
 
 
 def _volumes(connection: libvirt.virConnect) -> Iterator[Leftover]:
-    kept = _volumes_of_finished_machines(connection)
-    for pool in connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
-        storage.refresh(pool)
-        for volume in pool.listAllVolumes():
-            run = run_of(volume.name())
-            if run and volume.path() not in kept:
-                yield Leftover(
-                    kind=LeftoverKind.VOLUME, run=run, name=volume.name(), place=pool.name()
-                )
+    """List volumes of runs, but for what machines and volumes of others need.
+
+    A finished machine keeps all that its run made: what its disks are now may be hidden from us,
+    below a snapshot in a folder that libvirt does not show.
+    """
+    owned = _finished_runs(connection)
+    found = [each for each in _named_after_runs(connection) if each[1].run not in owned]
+    if not found:
+        return
+    uses = volume_users.survey(connection)
+    kept = frozenset(path for user in uses.users if not user.own_of for path in uses.reach(user))
+    for path, leftover in found:
+        if path not in kept and not any(uses.of(path, own=leftover.run)):
+            yield leftover
 
 
-def _volumes_of_finished_machines(connection: libvirt.virConnect) -> frozenset[str]:
-    finished = (
-        domain
-        for domain in connection.listAllDomains()
-        if (label := domains.read_label(domain)) is None or label.state is LabelState.FINISHED
-    )
-    return frozenset(
-        location for domain in finished for location in machine_xml.disk_locations(domain.XMLDesc())
-    )
+def _named_after_runs(connection: libvirt.virConnect) -> Iterator[tuple[str, Leftover]]:
+    """List the volumes that are called after a run, with their paths."""
+    for pool in pools.running(connection):
+        for volume in pools.volumes_now(pool):
+            name, run = volume.name(), run_of(volume.name())
+            if run:
+                kind = LeftoverKind.VOLUME
+                there = Leftover(kind=kind, run=run, name=name, place=pool.name())
+                yield plain(volume.path()), there
+
+
+def _finished_runs(connection: libvirt.virConnect) -> frozenset[str]:
+    """Name the runs whose machines are finished: those belong to somebody."""
+    found = (domains.read_label(domain) for domain in connection.listAllDomains())
+    return frozenset(label.run for label in found if label and label.state is LabelState.FINISHED)

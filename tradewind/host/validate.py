@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 import libvirt
 
 from tradewind.errors import BadInputError, SeveralProblemsError, TradewindError
-from tradewind.host import domains, storage
+from tradewind.host import storage
+from tradewind.host.domain import domains
 from tradewind.model.finding import Finding, error, note, warning
 from tradewind.model.host import HostAccess, HostFacts, WorkerAccess
 from tradewind.remote import shell
@@ -44,7 +45,7 @@ def findings(connection: libvirt.virConnect, facts: HostFacts) -> tuple[Finding,
     return (*_machine(facts), *_storage(connection), *_network(connection))
 
 
-def road_findings(access: HostAccess) -> tuple[Finding, ...]:
+def route_findings(access: HostAccess) -> tuple[Finding, ...]:
     """Ask the host to forward a connection, when its workers are to be reached through it."""
     if access.worker_access is WorkerAccess.DIRECT:
         return ()
@@ -58,6 +59,14 @@ def road_findings(access: HostAccess) -> tuple[Finding, ...]:
             " worker network",
             f"its sshd refused to open 127.0.0.1:22 for {access.username}",
         ),
+    )
+
+
+def as_source(found: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Say what keeps machines from being read here as a warning: this may be a destination only."""
+    return tuple(
+        warning(f"no machine can be read from here: {each.what}", each.remedy, each.evidence)
+        for each in found
     )
 
 

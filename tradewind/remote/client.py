@@ -15,6 +15,7 @@ from typing import IO, Final
 
 from tradewind.errors import OptionError
 from tradewind.model.host import HostAccess
+from tradewind.plain_text import plain
 from tradewind.private_folders import private_folder
 from tradewind.remote.handshake import resolve_host_key
 from tradewind.remote.hostkey import PublicKey, algorithms
@@ -31,6 +32,8 @@ _REFUSED: Final = re.compile(r"open failed: [^\r\n]+")
 _SOCKET_PATH_MAX: Final = 107
 # What a client says of its end is a line or two; a worker's own output may come with it.
 _WORDS_LIMIT: Final = 2000
+# What it may say in all, in ulimit's blocks of 512 bytes: it ends when it says more.
+_SAID_BLOCKS: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,8 @@ def _wrapper(files: ClientFiles, host_key: PublicKey, log_level: str) -> str:
     argv = ["ssh", "-F", "/dev/null", "-i", str(files.key)]
     for name, value in options.items():
         argv += ["-o", f"{name}={value}"]
-    return f'#!/bin/sh\nexec {shlex.join(argv)} "$@"\n'
+    # What the far end says on its standard error lands in a file of ours.
+    return f'#!/bin/sh\nulimit -f {_SAID_BLOCKS}\nexec {shlex.join(argv)} "$@"\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,7 @@ class Stream:
     """A connected socket. `complaint` is what the client behind it said of its end, or ""."""
 
     connection: socket.socket
-    complaint: Callable[[], str] = str
+    client_error: Callable[[], str] = str
 
 
 @contextmanager
@@ -121,7 +125,7 @@ def client_stream(argv: Sequence[str]) -> Iterator[Stream]:
     ours, its = socket.socketpair()
     with ours, its, started(argv, stdin=its.fileno(), stdout=its.fileno()) as client:
         its.close()
-        yield Stream(ours, client.complaint)
+        yield Stream(ours, client.client_error)
 
 
 def socket_path(folder: Path, name: str) -> Path:
@@ -145,22 +149,27 @@ class Client:
         """Whether it runs no more."""
         return self.process.poll() is not None
 
-    def complaint(self) -> str:
+    def client_error(self) -> str:
         """Return what it said of a connection that it could not open, or of its end; or ""."""
         with suppress(ValueError):  # it was given back meanwhile, and the file with it
             if refused := _REFUSED.search(self._last_words()):
-                return refused[0]
+                return plain(refused[0])
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(1)  # its end of a socket closes an instant before it is gone
             if self.has_ended():
-                words = " ".join(self._last_words().split())
+                words = plain(self._last_words(), _WORDS_LIMIT)
                 return words or f"the SSH client ended with status {self.process.returncode}"
         return ""
 
     def _last_words(self) -> str:
-        # Not read(): the client writes at the offset that we would move. A banner comes first.
-        begin = max(0, os.fstat(self.said.fileno()).st_size - _WORDS_LIMIT)
-        return os.pread(self.said.fileno(), _WORDS_LIMIT, begin).decode(errors="replace")
+        return last_words(self.said)
+
+
+def last_words(said: IO[bytes]) -> str:
+    """Read the end of what a client said, which may be going on."""
+    # Not read(): the client writes at the offset that we would move. A banner comes first.
+    begin = max(0, os.fstat(said.fileno()).st_size - _WORDS_LIMIT)
+    return os.pread(said.fileno(), _WORDS_LIMIT, begin).decode(errors="replace")
 
 
 @contextmanager

@@ -27,7 +27,7 @@ _CIPHERS: Final = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-c
 
 # Lends a connected socket to an address and port within that many seconds, or raises
 # ConnectionFailedError.
-Dial = Callable[[str, int, float], AbstractContextManager[socket.socket]]
+ConnectTcp = Callable[[str, int, float], AbstractContextManager[socket.socket]]
 
 logging.getLogger("paramiko").setLevel(logging.WARNING)
 # Whatever the transport logs it also raises; a host that is still booting would fill the log with
@@ -51,7 +51,7 @@ def directly(address: str, port: int, timeout: float) -> Iterator[socket.socket]
 
 @contextlib.contextmanager
 def proven(
-    address: str, port: int, pinned_text: str, timeout: float, dial: Dial = directly
+    address: str, port: int, pinned_text: str, timeout: float, connect_tcp: ConnectTcp = directly
 ) -> Iterator[paramiko.Transport]:
     """Lend a connection to a host that proved the pinned key; nobody is logged in yet.
 
@@ -60,15 +60,15 @@ def proven(
     """
     deadline = time.monotonic() + timeout
     if not pinned_text.strip():
-        raise refusal(address, port, "", next(_offers(address, port, timeout, dial), None))
+        raise refusal(address, port, "", next(_offers(address, port, timeout, connect_tcp), None))
     pinned = PinnedKey.parse(pinned_text, address)
     if pinned.key is None:
-        key_line = resolve_host_key(address, port, pinned_text, timeout, dial)
+        key_line = resolve_host_key(address, port, pinned_text, timeout, connect_tcp)
         pinned = PinnedKey.parse(key_line, address)
-    with _negotiated(address, port, pinned.algorithms, deadline, dial) as transport:
+    with _negotiated(address, port, pinned.algorithms, deadline, connect_tcp) as transport:
         offered = _shown(transport)
         if offered is None:
-            other = next(_offers(address, port, timeout, dial), None)
+            other = next(_offers(address, port, timeout, connect_tcp), None)
             raise refusal(address, port, pinned.fingerprint, other)
         if not pinned.matches(offered):
             raise refusal(address, port, pinned.fingerprint, offered)
@@ -89,14 +89,18 @@ def offered_host_keys(address: str, port: int = 22, timeout: float = 15) -> tupl
 
 
 def resolve_host_key(
-    address: str, port: int, pinned_text: str, timeout: float = 15, dial: Dial = directly
+    address: str,
+    port: int,
+    pinned_text: str,
+    timeout: float = 15,
+    connect_tcp: ConnectTcp = directly,
 ) -> str:
     """Turn what is pinned into "type base64"; a fingerprint is compared with what is offered."""
     pinned = PinnedKey.parse(pinned_text, address) if pinned_text.strip() else None
     if pinned is not None and pinned.key is not None:
         return pinned.key.line
     preferred = None
-    for key in _offers(address, port, timeout, dial):
+    for key in _offers(address, port, timeout, connect_tcp):
         preferred = preferred or key
         if pinned is not None and pinned.matches(key):
             return key.line
@@ -104,11 +108,15 @@ def resolve_host_key(
 
 
 def answers(
-    address: str, port: int, pinned_text: str, timeout: float = 5, dial: Dial = directly
+    address: str,
+    port: int,
+    pinned_text: str,
+    timeout: float = 5,
+    connect_tcp: ConnectTcp = directly,
 ) -> bool:
     """Whether an SSH server with the pinned key answers there within `timeout` seconds."""
     try:
-        with proven(address, port, pinned_text, timeout, dial):
+        with proven(address, port, pinned_text, timeout, connect_tcp):
             return True
     except (ConnectionFailedError, HostKeyError):
         return False
@@ -116,10 +124,10 @@ def answers(
 
 @contextlib.contextmanager
 def _negotiated(
-    address: str, port: int, key_types: Sequence[str], deadline: float, dial: Dial
+    address: str, port: int, key_types: Sequence[str], deadline: float, connect_tcp: ConnectTcp
 ) -> Iterator[paramiko.Transport]:
     """Lend a transport after key exchange; `_shown` is None when no key of these types exists."""
-    with dial(address, port, max(0.1, deadline - time.monotonic())) as connection:
+    with connect_tcp(address, port, max(0.1, deadline - time.monotonic())) as connection:
         transport = paramiko.Transport(connection)
         try:
             options = transport.get_security_options()
@@ -156,10 +164,12 @@ def _shown(transport: paramiko.Transport) -> PublicKey | None:
     return PublicKey(transport.host_key.get_name(), transport.host_key.get_base64())
 
 
-def _offers(address: str, port: int, timeout: float, dial: Dial = directly) -> Iterator[PublicKey]:
+def _offers(
+    address: str, port: int, timeout: float, connect_tcp: ConnectTcp = directly
+) -> Iterator[PublicKey]:
     for key_type in KEY_TYPES:
         deadline = time.monotonic() + timeout
-        with _negotiated(address, port, algorithms(key_type), deadline, dial) as transport:
+        with _negotiated(address, port, algorithms(key_type), deadline, connect_tcp) as transport:
             key = _shown(transport)
         if key is not None:
             yield key

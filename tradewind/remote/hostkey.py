@@ -21,7 +21,8 @@ KEY_TYPES: Final = (
 RSA_ALGORITHMS: Final = ("rsa-sha2-512", "rsa-sha2-256")
 
 _FORMS: Final = (
-    'give it as a known_hosts line, as its "type base64" part, or as its fingerprint "SHA256:…"'
+    'give it as a known_hosts line, as its "type base64" part, as its fingerprint "SHA256:…", or as'
+    " the line that `ssh-keygen -lf` prints on the host"
 )
 
 
@@ -53,12 +54,20 @@ class PinnedKey:
 
     @classmethod
     def parse(cls, text: str, host: str) -> Self:
-        """Read a known_hosts line, its "type base64" part, or "SHA256:…".
+        """Read a known_hosts line, its "type base64" part, "SHA256:…", or a line of ssh-keygen -l.
 
         HostKeyError names `host` and the forms that can be read. Format of the line: sshd(8),
         "SSH_KNOWN_HOSTS FILE FORMAT".
         """
         words = text.split()
+        if len(words) > 1 and words[0].isdigit():  # a line of `ssh-keygen -lf`: its length first
+            words = words[1:2]
+        if len(words) == 1 and words[0].startswith("MD5:"):
+            raise HostKeyError(
+                f"the host key of {host} is an MD5 fingerprint",
+                "give the SHA-256 one; on the host: ssh-keygen -lf"
+                " /etc/ssh/ssh_host_ed25519_key.pub",
+            )
         if len(words) == 1 and words[0].startswith("SHA256:"):
             return cls(None, _fingerprint(words[0], host))
         if words and words[0].startswith("@"):

@@ -9,11 +9,19 @@ import binascii
 import contextlib
 import io
 from pathlib import Path
+from typing import Final
 
 import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
     load_pem_private_key,
     load_ssh_private_key,
 )
@@ -21,6 +29,9 @@ from pydantic import SecretStr
 
 from tradewind.errors import KeyMaterialError
 
+_OPENSSH: Final = b"OPENSSH PRIVATE KEY"
+_SHORTEST_RSA: Final = 1024
+_CURVES: Final = frozenset({"secp256r1", "secp384r1", "secp521r1"})
 _MAKE = "make one that is not locked: ssh-keygen -t ed25519 -N ''"
 
 
@@ -47,10 +58,20 @@ def private_key_from_file(path: Path, field: str) -> SecretStr:
 
 
 def _checked(content: bytes, field: str) -> SecretStr:
-    load = load_ssh_private_key if b"OPENSSH PRIVATE KEY" in content else load_pem_private_key
+    """Read a key in any form, and give it in the one that every OpenSSH reads.
+
+    OpenSSH reads no carriage returns, and no Ed25519 key in PKCS#8 (sshkey.c).
+    """
+    text = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").strip() + b"\n"
+    if text.startswith(b"PuTTY-User-Key-File"):
+        raise KeyMaterialError(
+            f"{field} is a key in PuTTY's form",
+            "convert it: puttygen KEY.ppk -O private-openssh-new -o KEY",
+        )
+    load = load_ssh_private_key if _OPENSSH in text else load_pem_private_key
     try:
-        text = content.decode()  # here: the error of a failing decode contains the key
-        load(content, password=None)
+        text.decode()  # here: the error of a failing decode contains the key
+        key = load(text, password=None)
     except TypeError:
         raise KeyMaterialError(f"{field} is locked by a passphrase", _MAKE) from None
     except UnsupportedAlgorithm:
@@ -63,7 +84,26 @@ def _checked(content: bytes, field: str) -> SecretStr:
             f"{field} is not a private key",
             "a private key begins with -----BEGIN … PRIVATE KEY-----; a public one does not do",
         ) from None
-    return SecretStr(text)
+    made = _in_openssh_form(key, field)
+    return SecretStr(text.decode() if _OPENSSH in text else made)
+
+
+def _in_openssh_form(key: PrivateKeyTypes, field: str) -> str:
+    if not _is_usable(key):
+        raise KeyMaterialError(f"{field} is a key of a type that OpenSSH does not use", _MAKE)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+
+
+def _is_usable(key: PrivateKeyTypes) -> bool:
+    """OpenSSH has dropped DSA, and refuses RSA of less than 1024 bits (RequiredRSASize)."""
+    match key:
+        case Ed25519PrivateKey():
+            return True
+        case RSAPrivateKey():
+            return key.key_size >= _SHORTEST_RSA
+        case EllipticCurvePrivateKey():
+            return key.curve.name in _CURVES
+    return False
 
 
 def login_key(private_key: SecretStr) -> paramiko.PKey:

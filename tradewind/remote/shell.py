@@ -20,6 +20,7 @@ from tradewind.errors import (
 )
 from tradewind.model.host import HostAccess
 from tradewind.model.worker import Worker
+from tradewind.plain_text import plain
 from tradewind.ports import Completed
 from tradewind.remote.handshake import (
     answers,
@@ -28,8 +29,9 @@ from tradewind.remote.handshake import (
     proven,
 )
 from tradewind.remote.keys import login_key
-from tradewind.remote.road import DIRECT, Road
-from tradewind.units import MiB
+from tradewind.remote.route import DIRECT, Route
+from tradewind.shell_programs import program
+from tradewind.units import KiB, MiB
 
 __all__ = [
     "Shell",
@@ -54,10 +56,7 @@ _TAIL_LINES: Final = 12
 _ORIGIN: Final = ("127.0.0.1", 0)
 _PROHIBITED: Final = 1
 
-_WRITE: Final = (
-    't=$(mktemp "$1.XXXXXX") && '
-    '{ cat >"$t" && chmod "$2" "$t" && mv -fT "$t" "$1" || { rm -f "$t"; exit 1; }; }'
-)
+_WRITE: Final = program(__file__, "write.sh")
 
 
 @contextlib.contextmanager
@@ -83,9 +82,9 @@ def connect(
 
 
 @contextlib.contextmanager
-def _logged_in(access: HostAccess, timeout: float, road: Road) -> Iterator["Shell"]:
+def _logged_in(access: HostAccess, timeout: float, route: Route) -> Iterator["Shell"]:
     key = login_key(access.private_key)
-    with proven(access.host, access.port, access.host_key, timeout, road.dial) as transport:
+    with proven(access.host, access.port, access.host_key, timeout, route.connect_tcp) as transport:
         where = f"{access.username}@{access.host}:{access.port}"
         transport.auth_timeout = timeout
         try:
@@ -97,12 +96,14 @@ def _logged_in(access: HostAccess, timeout: float, road: Road) -> Iterator["Shel
         yield Shell(transport, where)
 
 
-def probe(address: str, port: int, host_key: str, timeout: float = 5, road: Road = DIRECT) -> bool:
+def probe(
+    address: str, port: int, host_key: str, timeout: float = 5, route: Route = DIRECT
+) -> bool:
     """Whether an SSH server with the pinned key answers there within `timeout` seconds.
 
     False for anything else that may be there: nothing, no SSH server, one with another key.
     """
-    return answers(address, port, host_key, timeout, road.dial)
+    return answers(address, port, host_key, timeout, route.connect_tcp)
 
 
 class Shell:
@@ -125,8 +126,8 @@ class Shell:
         command = shlex.join(["timeout", "-k", str(_KILL_AFTER), str(limit), *argv])
         started = time.monotonic()
         with self._channel(argv, timeout) as channel:
-            talk = _Conversation(channel, stdin, limit + _GRACE)
-            status = talk.hold(command)
+            talk = _RunningCommand(channel, stdin, limit + _GRACE)
+            status = talk.wait(command)
         late = time.monotonic() - started >= timeout
         if status is None or (late and status in {124, 137}):
             raise LateError(f"{self._where}: `{_short(argv)}` did not end within {timeout:.0f} s")
@@ -150,7 +151,9 @@ class Shell:
     def forwards(self) -> bool:
         """Whether the SSH server opens connections for us, wherever they lead."""
         try:
-            self._transport.open_channel("direct-tcpip", ("127.0.0.1", 22), _ORIGIN).close()
+            self._transport.open_channel(
+                "direct-tcpip", ("127.0.0.1", 22), _ORIGIN, timeout=_TIMEOUT
+            ).close()
         except paramiko.ChannelException as error:
             return error.code != _PROHIBITED
         except (paramiko.SSHException, EOFError, OSError):
@@ -181,7 +184,7 @@ class Shell:
         )
 
 
-class _Conversation:
+class _RunningCommand:
     """One command: feeds its input and drains both outputs at once, until it ends or is late."""
 
     def __init__(self, channel: paramiko.Channel, stdin: bytes, timeout: float) -> None:
@@ -199,7 +202,7 @@ class _Conversation:
     def stderr(self) -> str:
         return self._stderr.decode(errors="surrogateescape")
 
-    def hold(self, command: str) -> int | None:
+    def wait(self, command: str) -> int | None:
         """Return the command's status; None when it did not end in time."""
         self._channel.settimeout(None)
         self._channel.exec_command(command)
@@ -249,7 +252,8 @@ def _refused(
 ) -> AccessRefusedError:
     if isinstance(error, paramiko.BadAuthenticationType):
         return AccessRefusedError(
-            f"{where}: the host does not accept public keys, only {', '.join(error.allowed_types)}",
+            f"{where}: the host does not accept public keys, only"
+            f" {plain(', '.join(error.allowed_types))}",
             "allow PubkeyAuthentication in its sshd_config",
         )
     return AccessRefusedError(
@@ -266,12 +270,12 @@ def _short(argv: Sequence[str]) -> str:
 
 def _tail(text: str) -> str:
     lines = text.encode(errors="replace").decode().strip().splitlines()
-    return "\n".join("    " + line[:400] for line in lines[-_TAIL_LINES:])
+    return "\n".join("    " + plain(line[:KiB], 400) for line in lines[-_TAIL_LINES:])
 
 
 def connect_to_worker(worker: Worker) -> contextlib.AbstractContextManager[Shell]:
-    """Lend a root shell in a worker, over the road that leads to it."""
-    return _logged_in(worker.login, _TIMEOUT, Road(worker.via))
+    """Lend a root shell in a worker, over the route that leads to it."""
+    return _logged_in(worker.login, _TIMEOUT, Route(worker.via))
 
 
 def connect_to_host(access: HostAccess) -> contextlib.AbstractContextManager[Shell]:

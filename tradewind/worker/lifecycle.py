@@ -3,6 +3,7 @@
 
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,14 +12,15 @@ from pydantic import SecretStr
 
 from tradewind.domainxml import worker as worker_xml
 from tradewind.errors import LateError, NotFoundError
-from tradewind.host import domains, neighbours, storage
-from tradewind.host.console import Console
+from tradewind.host import arp, storage
+from tradewind.host.boot.console import Console
+from tradewind.host.domain import domains
 from tradewind.model.host import HostAccess, HostFacts
 from tradewind.model.label import Label
 from tradewind.model.storage import Volume
 from tradewind.model.worker import Worker, WorkerAddressSource, WorkerSpec
 from tradewind.remote import shell
-from tradewind.remote.road import Road, road_to_workers
+from tradewind.remote.route import Route, route_to_workers
 from tradewind.waiting import wait_for
 from tradewind.worker.keys import KeyPair, new_key_pair
 from tradewind.worker.seed import seed_iso
@@ -79,6 +81,11 @@ def find_image(connection: libvirt.virConnect, volume: str) -> str:
     )
 
 
+def spare_pool(connection: libvirt.virConnect, image: str) -> Callable[[], str]:
+    """Name the worker image's pool when it is asked for: what a pool of blocks cannot hold."""
+    return lambda: find_image(connection, image)
+
+
 def start(
     connection: libvirt.virConnect, spec: WorkerSpec, facts: HostFacts, label: Label
 ) -> Prepared:
@@ -100,6 +107,7 @@ def start(
             mac=prepared.mac,
             machine_type=facts.machine_type,
             kvm=facts.kvm,
+            cpu_modes=facts.cpu_modes,
             label=label,
         )
     )
@@ -137,18 +145,18 @@ def wait_until_reachable(
     console: Console,
 ) -> Worker:
     """Let the worker run, and wait for an address that answers with the pinned host key."""
-    begun, road = time.monotonic(), road_to_workers(host)
+    begun, route = time.monotonic(), route_to_workers(host)
     domains.resume(connection, prepared.names.domain)
     domain = domains.require_domain(connection, prepared.names.domain)
 
     def known_addresses() -> tuple[str, ...]:
         if spec.address_source is WorkerAddressSource.ARP:
-            return neighbours.addresses(host, prepared.mac)
+            return arp.addresses(host, prepared.mac)
         return domains.addresses(domain, spec.address_source)
 
     def trusted_address() -> str | None:
         for address in known_addresses():
-            if shell.probe(address, 22, prepared.host_key.public, PROBE_TIMEOUT, road):
+            if shell.probe(address, 22, prepared.host_key.public, PROBE_TIMEOUT, route):
                 return address
         return None
 
@@ -158,7 +166,7 @@ def wait_until_reachable(
         raise LateError(
             f"{error.message}; its console said last:\n{console.last_lines() or '(nothing)'}",
             f"see that network “{spec.network}” hands out addresses which are reached from"
-            f" {_here(road)}, and that the image answers to “{spec.address_source}”",
+            f" {_here(route)}, and that the image answers to “{spec.address_source}”",
         ) from None
     return Worker(
         domain=prepared.names.domain,
@@ -169,13 +177,13 @@ def wait_until_reachable(
         purpose=label.purpose,
         run_id=label.run,
         seconds_to_ssh=time.monotonic() - begun,
-        via=road.via,
+        via=route.via,
     )
 
 
-def _here(road: Road) -> str:
-    if road.via is not None:
-        return f"the host {road.via.host} (`tradewind endpoint validate` says whether it forwards)"
+def _here(route: Route) -> str:
+    if route.via is not None:
+        return f"the host {route.via.host} (`tradewind endpoint validate` says whether it forwards)"
     return "here (for a network that only the host reaches, set worker_access to via-host)"
 
 

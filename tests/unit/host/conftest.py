@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.embedded_libvirt import EmbeddedConnection, embedded
 from tests.fakes.libvirt_fakes import FakeConnection, open_fake
 from tradewind.host import facts as facts_of
 from tradewind.model.host import HostFacts
@@ -51,3 +52,16 @@ def label() -> Label:
         created=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
         controller="mover",
     )
+
+
+@pytest.fixture
+def destination() -> EmbeddedConnection:
+    """QEMU's own driver, which judges descriptions and starts nothing."""
+    return embedded()
+
+
+@pytest.fixture
+def offered(destination: EmbeddedConnection) -> HostFacts:
+    """What this machine's libvirt says, and KVM, which is needed only when QEMU starts."""
+    with_kvm = {"kvm": True, "cpu_modes": ("host-passthrough",), "hostname": "vm"}
+    return facts_of.survey(destination).model_copy(update=with_kvm)

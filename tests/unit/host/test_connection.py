@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What libvirt says when it refuses, in our words; and opening over SSH."""
 
-from collections.abc import Iterator
+import errno
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.fakes.libvirt_fakes import libvirt_error
+from tests.fakes.local_remote import LocalRemote
 from tradewind.errors import (
     AccessRefusedError,
     BusyError,
@@ -26,6 +28,7 @@ from tradewind.errors import (
 from tradewind.host import connection
 from tradewind.host.connection import connect, translate
 from tradewind.model.host import HostAccess
+from tradewind.ports import Completed
 
 ACCESS = HostAccess(
     host="kvm1.example",
@@ -62,13 +65,23 @@ def test_every_refusal_has_its_class(code: int, domain: int, kind: type[Tradewin
     assert error.message == "kvm1.example: it does not work"
 
 
-def test_full_disk_is_a_matter_of_capacity() -> None:
-    text = "cannot fill file '/pool/a': No space left on device"
-    error = translate(
-        libvirt_error(libvirt.VIR_ERR_SYSTEM_ERROR, text, libvirt.VIR_FROM_STORAGE), "kvm1"
-    )
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_full_disk_is_a_matter_of_capacity_in_every_language(number: int) -> None:
+    """What counts is the errno that libvirt sends along."""
+    text = "无法填充文件 '/pool/a'：设备上没有空间"
+    refused = libvirt_error(libvirt.VIR_ERR_SYSTEM_ERROR, text, libvirt.VIR_FROM_STORAGE)
+    refused.err = (*refused.err[:7], number, -1)
+    error = translate(refused, "kvm1")
     assert type(error) is CapacityError
     assert "make room" in error.hint
+
+
+def test_text_alone_decides_nothing() -> None:
+    """The name of a file may be “No space left on device”."""
+    text = "cannot open '/pool/No space left on device': Permission denied"
+    refused = libvirt_error(libvirt.VIR_ERR_SYSTEM_ERROR, text, libvirt.VIR_FROM_STORAGE)
+    refused.err = (*refused.err[:7], errno.EACCES, -1)
+    assert type(translate(refused, "kvm1")) is HypervisorError
 
 
 def test_busy_is_tried_again_and_refused_is_not() -> None:
@@ -110,6 +123,15 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> tuple[Opened, list[str]]:
     return there, uris
 
 
+@pytest.mark.usefixtures("opened")
+def test_what_was_noted_of_a_refusal_is_told() -> None:
+    refusal = libvirt_error(libvirt.VIR_ERR_INTERNAL_ERROR)
+    refusal.add_note("QEMU is confined")
+    with pytest.raises(HypervisorError) as caught, connect(ACCESS):
+        raise refusal
+    assert caught.value.__notes__ == ["QEMU is confined"]
+
+
 def test_opens_over_our_own_ssh(opened: tuple[Opened, list[str]]) -> None:
     there, uris = opened
     with connect(ACCESS) as lent:
@@ -138,6 +160,15 @@ def test_our_own_errors_pass_as_they_are(opened: tuple[Opened, list[str]]) -> No
     assert opened[0].closed
 
 
+class Silent(LocalRemote):
+    """A host on which the account may run nothing."""
+
+    def run(
+        self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60, check: bool = True
+    ) -> Completed:
+        return Completed(tuple(argv), 1, "", "")
+
+
 def test_ssh_says_why_a_host_cannot_be_opened(
     opened: tuple[Opened, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,8 +181,8 @@ def test_ssh_says_why_a_host_cannot_be_opened(
         yield
 
     @contextmanager
-    def fine(_access: HostAccess) -> Iterator[None]:
-        yield
+    def fine(_access: HostAccess) -> Iterator[Silent]:
+        yield Silent()
 
     monkeypatch.setattr(libvirt, "open", refuse)
     monkeypatch.setattr("tradewind.remote.shell.connect_to_host", wrong_key)

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a host offers."""
 
+from pathlib import Path
+
+import libvirt
 import pytest
 
 from tests.fakes.libvirt_fakes import FakeConnection
+from tradewind.errors import BadInputError
 from tradewind.host import facts
 
 
@@ -17,6 +21,17 @@ def test_survey_names_everything(host: FakeConnection) -> None:
     assert "host-model" in found.cpu_modes or not found.kvm
     assert list(found.cpu_features) == sorted(found.cpu_features)
     assert found.cpu_features
+
+
+@pytest.mark.parametrize("architecture", ["aarch64", "i686", "s390x"])
+def test_host_of_another_processor_is_refused(
+    host: FakeConnection, monkeypatch: pytest.MonkeyPatch, architecture: str
+) -> None:
+    other = host.getCapabilities().replace("x86_64", architecture)
+    monkeypatch.setattr(host, "getCapabilities", lambda: other, raising=False)
+    with pytest.raises(BadInputError, match=f"has processors of {architecture}") as caught:
+        facts.survey(host)
+    assert "x86_64" in caught.value.hint
 
 
 def test_version_is_read_as_libvirt_counts(
@@ -65,6 +80,18 @@ def test_devices_count_when_they_are_complete(
         host, "listAllDevices", lambda _flags: [NetDevice(name) for name in listed], raising=False
     )
     assert facts.survey(host).devices == known
+
+
+def test_host_without_the_daemon_for_devices(
+    host: FakeConnection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Libvirt's own error: what virtqemud says when virtnodedevd is not installed."""
+
+    def ask(_flags: int) -> None:
+        libvirt.open(f"qemu+unix:///system?socket={tmp_path}/virtnodedevd-sock")
+
+    monkeypatch.setattr(host, "listAllDevices", ask, raising=False)
+    assert facts.survey(host).devices == ()
 
 
 def test_other_machine_type(host: FakeConnection) -> None:

@@ -3,11 +3,14 @@
 
 from collections.abc import Sequence
 
+import libvirt
 import pytest
 
 from tests.fakes.libvirt_fakes import FakeConnection
+from tradewind.domainxml import labels
 from tradewind.domainxml.backup import BackupDisk
-from tradewind.host import backup, domains, leftovers, storage
+from tradewind.host import leftovers, storage
+from tradewind.host.domain import backup, domains
 from tradewind.model.label import Label, LabelState, Purpose
 from tradewind.model.leftover import Leftover, LeftoverKind
 from tradewind.model.storage import Volume
@@ -46,6 +49,7 @@ def names(found: Sequence[Leftover]) -> list[tuple[str, str, str]]:
         (f"tradewind-{RUN}-transfer.qcow2", RUN),
         (f"/var/tmp/tradewind-{RUN}/nbd.sock", RUN),
         (f"tradewind-{RUN}", RUN),
+        (f"/tmp/pulse-tradewind-{RUN}/nbd.sock", RUN),
         (f"my-tradewind-{RUN}-x", None),
         ("tradewind-worker.qcow2", None),
         (f"tradewind-{RUN}c-x", None),
@@ -76,13 +80,51 @@ def test_everything_temporary_is_found_jobs_first(host: FakeConnection, label: L
     ]
 
 
-def test_finished_machine_keeps_its_volumes(host: FakeConnection, label: Label) -> None:
+def test_finished_machine_keeps_all_that_its_run_made(host: FakeConnection, label: Label) -> None:
+    """A disk may be hidden below a snapshot that lies where libvirt does not look."""
     done = label.model_copy(update={"state": LabelState.FINISHED, "purpose": Purpose.MACHINE})
-    kept, orphan = f"tradewind-{RUN}-web01-sda.qcow2", f"tradewind-{RUN}-web01-sdb.qcow2"
+    used, hidden = f"tradewind-{RUN}-web01-sda.qcow2", f"tradewind-{RUN}-web01-sdb.qcow2"
+    other = f"tradewind-{OTHER}-web01-sda.qcow2"
+    for name in (used, hidden, other):
+        put_volume(host, name)
+    put_domain(host, "web01", done, volume=used)
+    assert names(leftovers.find(host)) == [("volume", other, OTHER)]
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_disk_below_a_snapshot_is_kept(host: FakeConnection, label: Label, running: bool) -> None:
+    """The machine's own definition names only the top of the chain; its label is gone."""
+    kept = f"tradewind-{RUN}-web01-sda.qcow2"
     put_volume(host, kept)
-    put_volume(host, orphan)
-    put_domain(host, "web01", done, volume=kept)
-    assert names(leftovers.find(host)) == [("volume", orphan, RUN)]
+    for below, above in ((kept, "one.snap"), ("one.snap", "two.snap")):
+        top = Volume(pool="fast", name=above, capacity=GiB, format="qcow2")
+        storage.create_overlay(host, top, storage.require_volume(host, "fast", below))
+    put_domain(host, "web01", volume="two.snap")
+    if not running:
+        domains.stop(host, "web01")
+    assert leftovers.find(host) == ()
+
+
+def test_volume_below_somebodys_volume_is_kept(host: FakeConnection) -> None:
+    kept = f"tradewind-{RUN}-web01-sda.qcow2"
+    put_volume(host, kept)
+    top = Volume(pool="images", name="copy.qcow2", capacity=GiB, format="qcow2")
+    storage.create_overlay(host, top, storage.require_volume(host, "fast", kept))
+    assert leftovers.find(host) == ()
+
+
+def test_label_that_cannot_be_read_is_somebodys(host: FakeConnection, label: Label) -> None:
+    kept = f"tradewind-{RUN}-web01-sda.qcow2"
+    put_volume(host, kept)
+    text = labels.to_text(label).replace("<label ", '<label new_field="1" ')
+    put_domain(host, "newer", volume=kept)
+    domains.require_domain(host, "newer").setMetadata(
+        libvirt.VIR_DOMAIN_METADATA_ELEMENT, text, labels.PREFIX, labels.NAMESPACE, 0
+    )
+    assert leftovers.find(host) == ()
+    (told,) = domains.unreadable_labels(host)
+    assert "machine newer on" in told
+    assert "new_field" in told
 
 
 def test_volume_that_somebodys_own_machine_uses_is_kept(host: FakeConnection) -> None:
@@ -149,12 +191,13 @@ class Listing:
 
 def test_folders_of_ours_are_found_and_removed() -> None:
     remote = Listing("systemd-private-x", f"tradewind-{RUN}", "tradewind-notes")
-    (found,) = leftovers.find_folders(remote)
+    found, other = leftovers.find_folders(remote)
     assert (found.kind, found.run, found.name) == (
         LeftoverKind.FOLDER,
         RUN,
         f"/var/tmp/tradewind-{RUN}",
     )
+    assert other.name == f"/tmp/tradewind-{RUN}"
     leftovers.remove_folder(remote, found)
     assert remote.ran[-1] == ["rm", "-rf", "--", f"/var/tmp/tradewind-{RUN}"]
     with pytest.raises(KeyError, match="folder"):

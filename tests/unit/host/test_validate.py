@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from tests.fakes.libvirt_fakes import FakeConnection
 from tradewind.errors import BadInputError, ConnectionFailedError, NotFoundError
-from tradewind.host.validate import findings, require_all, require_network, road_findings
+from tradewind.host.validate import findings, require_all, require_network, route_findings
 from tradewind.model.finding import Finding, Severity
 from tradewind.model.host import HostAccess, HostFacts, WorkerAccess
 
@@ -113,7 +113,7 @@ def test_a_road_through_a_host_that_forwards_nothing(
         worker_access=WorkerAccess(worker_access),
     )
     monkeypatch.setattr("tradewind.remote.shell.connect_to_host", lambda _: nullcontext(Host()))
-    found = road_findings(access)
+    found = route_findings(access)
     assert [item.remedy.split()[1] for item in found] == expected
 
 

@@ -3,11 +3,12 @@
 
 import base64
 import os
+import subprocess
 import traceback
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -15,12 +16,21 @@ from cryptography.hazmat.primitives.serialization import (
     NoEncryption,
     PrivateFormat,
     PublicFormat,
+    load_pem_private_key,
+    load_ssh_private_key,
 )
+from pydantic import SecretStr
 
 from tradewind.errors import KeyMaterialError
 from tradewind.remote.keys import private_key_from_base64, private_key_from_file
 
-Key = ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+Key = (
+    ed25519.Ed25519PrivateKey
+    | rsa.RSAPrivateKey
+    | ec.EllipticCurvePrivateKey
+    | ed448.Ed448PrivateKey
+    | dsa.DSAPrivateKey
+)
 
 OPENSSH, PEM, PKCS8 = (
     PrivateFormat.OpenSSH,
@@ -50,17 +60,71 @@ ECDSA = ec.generate_private_key(ec.SECP256R1())
         key_text(RSA, PKCS8),
         key_text(ECDSA, PEM),
         key_text(ECDSA, OPENSSH),
+        key_text(ED25519, PKCS8),
     ],
-    ids=["ed25519", "rsa", "rsa-pem", "rsa-pkcs8", "ecdsa-pem", "ecdsa"],
+    ids=["ed25519", "rsa", "rsa-pem", "rsa-pkcs8", "ecdsa-pem", "ecdsa", "ed25519-pkcs8"],
 )
 def test_keys_of_every_kind(content: bytes, tmp_path: Path) -> None:
     encoded = base64.b64encode(content).decode()
     key = private_key_from_base64(encoded, "private_key_base64")
-    assert key.get_secret_value() == content.decode()
     assert "PRIVATE" not in repr(key)
     file = tmp_path / "id"
     file.write_bytes(content)
-    assert private_key_from_file(file, "ssh_key_path") == key
+    of_file = private_key_from_file(file, "ssh_key_path")
+    assert public_by_openssh(of_file, tmp_path) == public_by_openssh(key, tmp_path)
+    assert public_by_openssh(key, tmp_path) == public_of(content)
+
+
+def public_of(content: bytes) -> str:
+    load = load_ssh_private_key if b"OPENSSH" in content else load_pem_private_key
+    public = load(content, password=None).public_key()
+    return public.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
+def public_by_openssh(key: SecretStr, folder: Path) -> str:
+    """Have OpenSSH itself read the key."""
+    file = folder / "for-openssh"
+    file.write_text(key.get_secret_value())
+    file.chmod(0o600)
+    shown = subprocess.run(
+        ["ssh-keygen", "-y", "-P", "", "-f", file], capture_output=True, text=True, check=True
+    )
+    return " ".join(shown.stdout.split()[:2])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [key_text(ED25519, OPENSSH), key_text(ED25519, PKCS8), key_text(RSA, PEM)],
+    ids=["openssh", "pkcs8", "pem"],
+)
+@pytest.mark.parametrize(
+    "change", [b"\r\n", b"\xef\xbb\xbf", b"blank"], ids=["crlf", "bom", "blank"]
+)
+def test_key_from_another_editor_is_read_by_openssh(
+    content: bytes, change: bytes, tmp_path: Path
+) -> None:
+    other = {
+        b"\r\n": content.replace(b"\n", change),
+        b"\xef\xbb\xbf": change + content,
+        b"blank": b"\n  \n" + content + b"\n\n",
+    }[change]
+    key = private_key_from_base64(base64.b64encode(other).decode(), "private_key_base64")
+    assert public_by_openssh(key, tmp_path) == public_of(content)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (key_text(ec.generate_private_key(ec.SECP256K1()), PEM), "OpenSSH does not use"),
+        (key_text(ed448.Ed448PrivateKey.generate(), PKCS8), "OpenSSH does not use"),
+        (key_text(dsa.generate_private_key(2048), PEM), "OpenSSH does not use"),
+        (b"PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: none\n", "in PuTTY's form"),
+    ],
+    ids=["secp256k1", "ed448", "dsa", "putty"],
+)
+def test_key_that_openssh_could_not_use_is_refused_at_entry(content: bytes, said: str) -> None:
+    with pytest.raises(KeyMaterialError, match=said):
+        private_key_from_base64(base64.b64encode(content).decode(), "private_key_base64")
 
 
 def test_base64_with_line_breaks() -> None:

@@ -99,6 +99,13 @@ def test_a_failure_names_command_status_and_last_words(shell: Shell) -> None:
     assert "line-10\n" not in caught.value.message
 
 
+def test_the_last_words_steer_no_terminal(shell: Shell) -> None:
+    with pytest.raises(RemoteCommandError) as caught:
+        shell.run(["sh", "-c", "printf '\\033[2J\\033]0;title\\007no room\\033[31m' >&2; exit 7"])
+    assert caught.value.message.endswith(":\n    no room")
+    assert "title" not in caught.value.message.splitlines()[-1]
+
+
 def test_a_missing_command_is_a_failure(shell: Shell) -> None:
     with pytest.raises(RemoteCommandError, match="status 127"):
         shell.run(["no-such-command"])

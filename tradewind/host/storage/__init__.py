@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Storage of a host: its pools, their volumes, and who uses them."""
+
+from tradewind.host.storage.contents import (
+    NOTE,
+    download,
+    download_all,
+    download_digest,
+    lent_stream,
+    overwrite_note,
+    upload,
+    upload_bytes,
+)
+from tradewind.host.storage.pools import (
+    FILE_POOLS,
+    available,
+    find_pool,
+    full_pools,
+    holds_blocks,
+    pool_type,
+    require_room,
+    volume_format,
+)
+from tradewind.host.storage.volumes import (
+    clone_volume,
+    create_overlay,
+    create_volume,
+    delete_volume,
+    describe_volume,
+    find_volume,
+    grow_volume,
+    require_gone,
+    require_unused,
+    require_volume,
+    volume_path,
+)
+
+__all__ = [
+    "FILE_POOLS",
+    "NOTE",
+    "available",
+    "clone_volume",
+    "create_overlay",
+    "create_volume",
+    "delete_volume",
+    "describe_volume",
+    "download",
+    "download_all",
+    "download_digest",
+    "find_pool",
+    "find_volume",
+    "full_pools",
+    "grow_volume",
+    "holds_blocks",
+    "lent_stream",
+    "overwrite_note",
+    "pool_type",
+    "require_gone",
+    "require_room",
+    "require_unused",
+    "require_volume",
+    "upload",
+    "upload_bytes",
+    "volume_format",
+    "volume_path",
+]
