@@ -4,6 +4,8 @@
 It runs in a virtual machine, since the kernel of the machine that builds may know nothing of
 LVM, md and LUKS, and give loop devices no partitions. The guest's tree comes as a tar archive on
 a disk of its own; the boot loader is the guest's, run in its root.
+
+It is written anew for each layout, a line for each thing in it: there is no text to lie in a file.
 """
 
 from collections.abc import Iterator

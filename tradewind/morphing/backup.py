@@ -4,17 +4,13 @@
 from typing import Final
 
 from tradewind.ports import GuestTree
+from tradewind.shell_programs import program
 
 # Not beside the original: many folders of configuration are read whole, whatever the names
 # (`source interfaces.d/*`), and /boot is often small.
 FOLDER: Final = "/var/backups/tradewind"
 
-# Prints the file's mode.
-_KEEP: Final = """
-set -eu
-[ -e "$2" ] || [ -L "$2" ] || { mkdir -p "$(dirname "$2")"; cp -a "$1" "$2"; }
-stat -L -c %a "$1"
-"""
+_KEEP: Final = program(__file__, "keep.sh")
 
 
 def keep(guest: GuestTree, path: str) -> int:

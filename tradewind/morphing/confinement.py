@@ -1,37 +1,81 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run a guest's programs in the worker, inside the guest's root and out of everybody's sight.
 
-A chroot alone is no wall: /proc/1/root leads out of it, and what is written to
-/proc/sys/kernel/core_pattern starts a program outside. So each command gets process IDs of its own,
-where it is number 1 and /proc shows nothing but its children, which end with it; /proc/sys is
-read-only. Programs in it cannot load kernel modules, set the clock or restart the worker.
+`guest_runner.py` puts up the walls, anew for each command: a mount name space of its own whose
+only root is the guest's (pivot_root, the worker's is unmounted from it); process IDs, IPC, host
+name, control groups and, unless it installs, network of its own; a /proc that is read-only as a
+whole, a read-only /sys, a /dev with six harmless nodes. Few capabilities are left (files, users,
+signals), none can come back, and calls that lead elsewhere are refused (`system_calls.py`). What a
+command started ends with it; what it prints is bounded.
+
+What stays open: a command that installs sees the worker's network, abstract sockets included; one
+that builds or installs has the guest's own disks as device nodes; all of them have the kernel that
+the worker runs on, and its time.
 """
 
+import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
-# SYSTEMD_OFFLINE: systemctl cannot tell by itself any more that it is in a chroot.
-ENVIRONMENT: Final = (
-    "/usr/bin/env",
-    "-i",
-    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "HOME=/root",
-    "LC_ALL=C",
-    "TERM=dumb",
-    "SYSTEMD_OFFLINE=1",
+from tradewind.errors import MorphingError
+from tradewind.model.guest import Reach
+from tradewind.morphing import guest_loader, guest_runner
+from tradewind.morphing.system_calls import call_filter
+from tradewind.morphing.wording import plain
+from tradewind.ports import Completed, Remote
+
+_SENT: Final = Path(guest_loader.__file__).parent
+_SOURCES: Final = b"\0".join(
+    (_SENT / name).read_bytes() for name in ("guest_runner.py", "guest_files.py")
 )
-_ENTER: Final = """
-root=$1; shift
-mount -o bind,ro "$root/proc/sys" "$root/proc/sys" || exit 125
-if command -v setpriv >/dev/null; then
-    set -- setpriv --bounding-set -sys_module,-sys_time,-sys_boot,-sys_rawio "$@"
-fi
-exec "$@"
-"""
-_NAMESPACES: Final = ("unshare", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child")
+_LOADER: Final = (_SENT / "guest_loader.py").read_text(encoding="utf-8")
+_CALLS: Final = call_filter().hex()
+# Where in the worker the compiled form lies; root's alone, and out of the guest's sight.
+FOLDER: Final = "/var/lib/tradewind-guest"
 
 
-def confined(root: str, argv: Sequence[str]) -> list[str]:
-    """Say how a command of the guest mounted at `root` is run."""
-    inside = ["chroot", root, *ENVIRONMENT, *argv]
-    return [*_NAMESPACES, f"--mount-proc={root}/proc", "sh", "-c", _ENTER, "sh", root, *inside]
+def run_inside(
+    remote: Remote,
+    root: str,
+    work: Sequence[str],
+    reach: Reach = Reach.FILES,
+    *,
+    stdin: bytes = b"",
+    timeout: float = 60,
+) -> Completed:
+    """Run a program of the guest mounted at `root`, or `files` of ours (`on_files`).
+
+    MorphingError when the worker cannot put up the walls.
+    """
+    argv = inside(root, work, reach)
+    done = remote.run(argv, stdin=stdin, timeout=timeout, check=False)
+    if done.status == guest_loader.NOT_PLACED and done.stderr == guest_loader.WORDS:
+        remote.run(_started(), stdin=_SOURCES)
+        done = remote.run(argv, stdin=stdin, timeout=timeout, check=False)
+    if done.status == guest_runner.NOT_BEGUN and done.stderr.startswith(guest_runner.WORDS):
+        raise MorphingError(
+            plain(done.stderr),
+            "the worker image needs a kernel with name spaces and seccomp, as distributions' are",
+        )
+    return done
+
+
+def on_files(*arguments: str) -> tuple[str, ...]:
+    """Say what `guest_files.py` shall do, without any program of the guest."""
+    return ("files", *arguments)
+
+
+def program(*argv: str) -> tuple[str, ...]:
+    """Say which program of the guest is run."""
+    return ("program", *argv)
+
+
+def inside(root: str, work: Sequence[str], reach: Reach = Reach.FILES) -> list[str]:
+    """Say how something is run in the guest, after `run_inside` has been used once."""
+    return [*_started(), root, reach.value, _CALLS, *work]
+
+
+def _started() -> list[str]:
+    place = f"{FOLDER}/{hashlib.sha256(_SOURCES).hexdigest()[:16]}"
+    return ["python3", "-I", "-S", "-c", _LOADER, place]

@@ -11,8 +11,8 @@ from typing import Final
 
 from tradewind.errors import ScriptError
 from tradewind.model.scripts import FIRST_BOOT_ENDED, FirstBootScript, LoadedScript
-from tradewind.morphing import systemd
 from tradewind.morphing.files import present
+from tradewind.morphing.linux import systemd
 from tradewind.ports import GuestTree
 
 # Where systemd's policy lets a service run programs from, also with SELinux (bin_t).
@@ -21,6 +21,7 @@ UNITS: Final = "/etc/systemd/system"
 WANTS: Final = f"{UNITS}/multi-user.target.wants"
 
 _SYSTEMD: Final = ("/usr/lib/systemd/systemd", "/lib/systemd/systemd")
+# A file of the guest: its line for a shell has no program of ours beside it, and no arguments.
 _UNIT: Final = """\
 [Unit]
 Description=Run {name} once, after the move to this host

@@ -6,9 +6,10 @@ from typing import Final
 
 from tradewind.errors import MorphingError
 from tradewind.model.guest import Family, GuestOS, MorphOptions, StepReport
-from tradewind.morphing.steps.linux import (
+from tradewind.morphing.linux.steps import (
     boot_code,
     cloud_init,
+    cloud_network,
     default_kernel,
     device_names,
     dhcp,
@@ -44,6 +45,7 @@ STEPS: Final[tuple[MorphStep, ...]] = (
     hyperv_daemons,
     old_cloud_agents,
     cloud_init,  # after repositories that are nobody's any more are gone
+    cloud_network,
     qemu_guest_agent,
     interface_names,
     dhcp,

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from tradewind.errors import ScriptError
-from tradewind.model.guest import GuestOS
+from tradewind.model.guest import GuestOS, Reach
 from tradewind.model.scripts import LoadedScript, ScriptPhase, ScriptReport
 from tradewind.model.storage import ReplicaVolume
 from tradewind.morphing import script_runner
-from tradewind.morphing.confinement import confined
+from tradewind.morphing.confinement import inside, program
 from tradewind.morphing.mount import ROOT
+from tradewind.morphing.tree import RemoteGuestTree
 from tradewind.ports import Remote
 from tradewind.units import KiB
 
@@ -36,7 +37,6 @@ _ENVIRONMENT: Final = (
 # What the runner needs beside the script's own time, in an emulated worker.
 _GRACE: Final = 60
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9._-]")
-_PLACE: Final = 'umask 077; cat >"$1" && chmod 700 "$1"'
 
 
 def chosen(
@@ -95,10 +95,10 @@ def run_in_worker(
 def run_in_guest(
     remote: Remote, root: str, script: LoadedScript, variables: Mapping[str, str]
 ) -> ScriptReport:
-    """Run a script inside the guest's root, as the guest's root user."""
-    place = ["/bin/sh", "-c", _PLACE, "sh", IN_GUEST]
-    remote.run(confined(root, place), stdin=script.text.encode())
-    return _run(remote, script, confined(root, [*_assignments(variables), IN_GUEST]))
+    """Run a script inside the guest's root, as the guest's root user, with disks and network."""
+    RemoteGuestTree(remote, root).write_text(IN_GUEST, script.text, 0o700)
+    work = program(*_assignments(variables), IN_GUEST)
+    return _run(remote, script, inside(root, work, Reach.NETWORK))
 
 
 def judge(report: ScriptReport, *, allowed: bool) -> ScriptReport:

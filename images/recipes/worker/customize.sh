@@ -50,6 +50,8 @@ systemctl mask --quiet \
     systemd-repart.service systemd-remount-fs.service systemd-network-generator.service \
     systemd-modules-load.service systemd-sysctl.service systemd-binfmt.service \
     proc-sys-fs-binfmt_misc.automount
+# Its rules would let everybody in, and loading them costs time; tradewind brings its own.
+systemctl mask --quiet nftables.service
 # Mount points that nobody here looks at. Whoever needs fuse, dm or loop has them loaded on demand.
 systemctl mask --quiet \
     sys-fs-fuse-connections.mount sys-kernel-config.mount sys-kernel-debug.mount \

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Guests of the Debian family, as morphing finds them."""
 
+import fcntl
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,7 @@ import pytest
 from tests.fakes import chrooted
 from tests.fakes.debian import FakeDebian
 from tradewind.model.guest import Family, FileSystem, GuestOS, Mount
+from tradewind.morphing import confinement
 
 KERNEL = "6.1.0-18-amd64"
 
@@ -48,7 +52,7 @@ FILES = {
     ),
     "/etc/udev/rules.d/70-persistent-net.rules": (
         "# PCI device\n"
-        'SUBSYSTEM=="net", ACTION=="add", DRIVERS=="?*", ATTR{address}=="52:54:00:AA:00:02", '
+        'SUBSYSTEM=="net", ACTION=="add", DRIVERS=="?*", ATTR{address}=="52:54:00:aa:00:02", '
         'ATTR{dev_id}=="0x0", ATTR{type}=="1", KERNEL=="eth*", NAME="backup0"\n'
     ),
 }
@@ -63,6 +67,14 @@ def filesystem(disk: int, partition: int, fstype: str, uuid: str = "") -> FileSy
         fstype=fstype,
         uuid=uuid or f"{disk}{partition}-uuid",
     )
+
+
+@pytest.fixture
+def only_mount() -> Iterator[None]:
+    """Have the place where guests are mounted to itself: files of tests run side by side."""
+    with (Path(tempfile.gettempdir()) / "tradewind-tests-mount.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture
@@ -85,6 +97,13 @@ def found() -> GuestOS:
         macs=("52:54:00:aa:00:01", "52:54:00:aa:00:02"),
         filesystems=(root, filesystem(0, 5, "swap"), filesystem(1, 1, "ext4")),
     )
+
+
+@pytest.fixture(autouse=True)
+def kept_apart(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is placed in a worker is not left on this machine."""
+    folder = tmp_path_factory.getbasetemp() / "tradewind-guest"
+    monkeypatch.setattr(confinement, "FOLDER", str(folder))
 
 
 @pytest.fixture(scope="session")

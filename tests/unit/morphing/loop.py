@@ -11,10 +11,17 @@ from pathlib import Path
 def loop_device(image: Path, content: Path, size: str = "48M") -> Iterator[str]:
     """Lend a device with an ext4 file system that has what the folder has."""
     subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", content, image, size], check=True)
-    attached = subprocess.run(
+    with attached(image) as device:
+        yield device
+
+
+@contextlib.contextmanager
+def attached(image: Path) -> Iterator[str]:
+    """Lend a loop device that shows an image."""
+    shown = subprocess.run(
         ["losetup", "--find", "--show", image], check=True, capture_output=True, text=True
     )
-    device = attached.stdout.strip()
+    device = shown.stdout.strip()
     try:
         yield device
     finally:

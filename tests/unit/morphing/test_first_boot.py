@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes.guest_tree import FakeGuestTree
 from tradewind.errors import ScriptError
-from tradewind.host import first_boot as results
+from tradewind.host.boot import first_boot as results
 from tradewind.model.scripts import FirstBootScript, LoadedScript, ScriptPhase
 from tradewind.morphing import first_boot
 

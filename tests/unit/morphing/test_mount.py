@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import small_root
-from tests.fakes.local_remote import LocalRemote
+from tests.fakes.local_remote import WORKER, LocalRemote
 from tests.unit.morphing.loop import loop_device
 from tradewind.errors import MorphingError
 from tradewind.model.guest import Family, GuestOS, Mount
+from tradewind.morphing.confinement import inside, program
 from tradewind.morphing.mount import ROOT, mounted, unmount
 from tradewind.morphing.tree import RemoteGuestTree
 
@@ -30,7 +31,7 @@ def content(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
+def nothing_left(only_mount: None) -> Iterator[None]:
     assert below_root() == []
     yield
     assert below_root() == []
@@ -120,6 +121,19 @@ def test_programs_left_running_are_ended(content: Path, tmp_path: Path) -> None:
             left = subprocess.Popen(["chroot", guest.root, "sleep", "600"])
             time.sleep(0.3)
         assert left.wait(5) == -9
+
+
+def test_walled_programs_left_running_are_ended(content: Path, tmp_path: Path) -> None:
+    """Whose connection broke: they have a name space of their own, and hold the disks in it."""
+    with loop_device(tmp_path / "root", content) as device:
+        with mounted(LocalRemote(), described(device)) as guest:
+            argv = inside(guest.root, program("sh", "-c", "echo begun; sleep 600"))
+            left = subprocess.Popen(argv, stdout=subprocess.PIPE, env=WORKER)
+            assert left.stdout is not None
+            assert left.stdout.readline() == b"begun\n"
+        with left:
+            assert left.wait(60) != 0
+        subprocess.run(["e2fsck", "-fn", device], check=True, capture_output=True)
 
 
 def test_other_file_systems_are_mounted_in_their_places(content: Path, tmp_path: Path) -> None:

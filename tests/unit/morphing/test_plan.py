@@ -78,7 +78,7 @@ def test_an_unknown_family_is_refused_by_name_unless_allowed(found: GuestOS) -> 
         steps_for(other, MorphOptions())
     assert "skip_os_morphing" in caught.value.hint
     chosen = [name(step) for step in steps_for(other, MorphOptions(allow_unknown_os=True))]
-    assert {"device-names", "initramfs"} <= set(chosen)
+    assert {"device-names", "cloud-network", "initramfs"} <= set(chosen)
     assert not {"cloud-init", "qemu-guest-agent"} & set(chosen)
     assert "Some OS 9" in warnings(other)[0]
     assert warnings(found) == ()

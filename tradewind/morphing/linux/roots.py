@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which of the file systems on the disks is the root of the machine's operating system.
+
+The rule. What holds an os-release file (or has it in its own /usr) may be the root; snapshots of
+logical volumes, and subvolumes that a snapshot tool keeps, may not. Of these candidates, those
+count whose own /etc/fstab mounts "/" from themselves: a copy of a system names the original there,
+and a snapshot the subvolume that it is one of. Where none does, those count whose fstab names a "/"
+that is on none of the disks; then those that name none; then all. If exactly one counts, it is the
+root. If several count, that is an error which names each with the value of `root_device` that
+chooses it.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from tradewind.errors import InspectionError
+from tradewind.model.guest import FileSystem, LayerKind
+from tradewind.morphing.linux import fstab, os_release
+from tradewind.morphing.linux.blockdevices import place
+from tradewind.morphing.linux.facts import Tree
+from tradewind.morphing.linux.names import containers, find_all, kernel_name
+from tradewind.morphing.wording import plain
+
+
+class Claim(IntEnum):
+    """What a candidate's own fstab says about "/"."""
+
+    ITSELF = 0
+    UNKNOWN = 1
+    NOTHING = 2
+    ANOTHER = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A candidate; `usr` is the file system of its own /usr, if it has one."""
+
+    tree: Tree
+    usr: Tree | None
+    os_release: Mapping[str, str]
+    claim: Claim
+
+    @property
+    def fstab(self) -> str:
+        """The text of its fstab, empty if there is none."""
+        return self.tree.facts.get("fstab", "")
+
+    def __str__(self) -> str:
+        where = place(self.tree.filesystem)
+        below = f", subvolume {plain(self.tree.subvolume)}" if self.tree.subvolume else ""
+        return f"{os_release.pretty_name(self.os_release)} on {where}{below}"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Everything that was found, to choose from. `snapshots` are devices that are copies."""
+
+    trees: Sequence[Tree]
+    filesystems: Sequence[FileSystem]
+    snapshots: frozenset[str] = frozenset()
+
+    def tree(self, mounted: fstab.FstabEntry) -> Tree | None:
+        """Find the tree that a line of an fstab mounts."""
+        devices = {f.device for f in find_all(mounted.spec, self.filesystems)}
+        for tree in self.trees:
+            if tree.filesystem.device in devices and self.is_meant(tree, mounted):
+                return tree
+        return None
+
+    def is_meant(self, tree: Tree, mounted: fstab.FstabEntry) -> bool:
+        """Whether a line of an fstab that names a tree's btrfs means this subvolume of it."""
+        if tree.filesystem.fstype != "btrfs":
+            return True
+        if not tree.subvolid:
+            return False
+        chosen = dict(option.partition("=")[::2] for option in mounted.options)
+        if "subvol" in chosen:
+            return chosen["subvol"].strip("/") == tree.subvolume
+        return chosen.get("subvolid", self._default(tree)) in {tree.subvolid, "0"}
+
+    def _default(self, tree: Tree) -> str:
+        for other in self.trees:
+            if other.filesystem.device == tree.filesystem.device and "default" in other.facts:
+                words = other.facts["default"].split()
+                return words[1] if len(words) > 1 else "5"
+        return "5"
+
+
+def choose(ground: Candidates, wanted: str = "") -> Root:
+    """Apply the rule, or take what `wanted` names; InspectionError lists the candidates.
+
+    `wanted` is a device as fstab(5) would name it, and may end in [SUBVOLUME] for a btrfs.
+    """
+    candidates = list(_candidates(ground))
+    counting = _wanted(candidates, ground, wanted) if wanted else candidates
+    best = min((root.claim for root in counting), default=Claim.ITSELF)
+    counting = [root for root in counting if root.claim is best]
+    if len(counting) == 1:
+        return counting[0]
+    if counting:
+        raise InspectionError("several operating systems are on the disks: " + _listed(
+            counting, ground), "choose one with root_device")  # fmt: skip
+    raise NoRootError("no operating system is on the disks")
+
+
+class NoRootError(InspectionError):
+    """Nothing on the disks is an operating system; what there is, the caller knows."""
+
+
+def _candidates(ground: Candidates) -> Iterator[Root]:
+    for tree in ground.trees:
+        if tree.filesystem.device in ground.snapshots:
+            continue
+        usr = _usr(tree, ground)
+        text = tree.facts.get("os-release") or (usr.facts.get("usr-os-release") if usr else None)
+        if text:
+            yield Root(tree, usr, os_release.parse(text), _claim(tree, ground))
+
+
+def _usr(tree: Tree, ground: Candidates) -> Tree | None:
+    lines = fstab.entries(tree.facts.get("fstab", ""))
+    return next((ground.tree(line) for line in lines if line.path == "/usr"), None)
+
+
+def _claim(tree: Tree, ground: Candidates) -> Claim:
+    lines = [e for e in fstab.entries(tree.facts.get("fstab", "")) if e.path == "/"]
+    if not lines:
+        return Claim.NOTHING
+    named = {f.device for f in find_all(lines[0].spec, ground.filesystems)}
+    if lines[0].spec in _own_names(tree):
+        named.add(tree.filesystem.device)
+    if not named:
+        return Claim.UNKNOWN
+    meant = tree.filesystem.device in named and ground.is_meant(tree, lines[0])
+    return Claim.ITSELF if meant else Claim.ANOTHER
+
+
+def _own_names(tree: Tree) -> set[str]:
+    """Say how the candidate's own crypttab calls the container that it lies in."""
+    top = tree.filesystem.layers[0].uuid if tree.filesystem.layers else ""
+    return {
+        f"/dev/mapper/{name}"
+        for name, device, _ in containers(tree.facts.get("crypttab", ""))
+        if top and device.lower().endswith(top.lower())
+    }
+
+
+def _wanted(candidates: Sequence[Root], ground: Candidates, wanted: str) -> list[Root]:
+    match = re.fullmatch(r"(?s)(.*?)(?:\[(.*)\])?", wanted)
+    spec, subvolume = (match[1], match[2]) if match else (wanted, None)
+    devices = {f.device for f in find_all(spec, ground.filesystems)}
+    found = [root for root in candidates if root.tree.filesystem.device in devices]
+    if subvolume is not None:
+        found = [root for root in found if root.tree.subvolume == subvolume.strip("/")]
+    if not found:
+        there = _listed(candidates, ground) or "none that could be one"
+        raise InspectionError(
+            f"root_device {plain(wanted)} is no root of an operating system",
+            f"there are: {there}",
+        )
+    return found
+
+
+def _listed(roots: Sequence[Root], ground: Candidates) -> str:
+    return "; ".join(f"{root} (root_device {_choice(root, ground)})" for root in roots)
+
+
+def _choice(root: Root, ground: Candidates) -> str:
+    filesystem = root.tree.filesystem
+    subvolume = f"[/{root.tree.subvolume}]" if root.tree.subvolid else ""
+    return plain(_name(filesystem, ground.filesystems) + subvolume)
+
+
+def _name(filesystem: FileSystem, filesystems: Sequence[FileSystem]) -> str:
+    """Name a file system in a way that means no other one."""
+    by_uuid = f"UUID={filesystem.uuid}"
+    if filesystem.uuid and len(find_all(by_uuid, filesystems)) == 1:
+        return by_uuid
+    if filesystem.layers and filesystem.layers[0].kind is LayerKind.LVM:
+        return f"/dev/{filesystem.layers[0].name}"
+    if filesystem.layers:
+        return filesystem.names[0] if filesystem.names else filesystem.device
+    return kernel_name(filesystem)
