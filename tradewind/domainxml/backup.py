@@ -12,25 +12,27 @@ class BackupDisk:
     """A disk to read: its target ("vda"), and the file that keeps what is overwritten meanwhile.
 
     `since` names the checkpoint that its changes are asked for; `tracked` says whether a new
-    checkpoint covers it. Where one of them is missing, `why` says why in words.
+    checkpoint covers it. Where one of them is missing, `why` says why in words. `export` is its
+    name at the NBD server; empty means the target's.
     """
 
     target: str
     scratch: str
+    export: str = ""
     since: str | None = None
     tracked: bool = False
     why: str = ""
 
 
-def backup_xml(socket: str, disks: Sequence[BackupDisk], *, others: Sequence[str] = ()) -> str:
-    """Describe a backup that QEMU serves over NBD on a unix socket of the host.
+def backup_xml(address: str, disks: Sequence[BackupDisk], *, others: Sequence[str] = ()) -> str:
+    """Describe a backup that QEMU serves over NBD: at a unix socket's path, or at "name:port".
 
     `others` names the targets that take no part. Leaving a disk out of the list means the same;
     naming it says that it was meant.
     """
     return to_text(
         E.domainbackup(
-            E.server(transport="unix", socket=socket),
+            _server(address),
             E.disks(
                 *(_taking_part(disk) for disk in disks),
                 *(E.disk(name=target, backup="no") for target in others),
@@ -38,6 +40,13 @@ def backup_xml(socket: str, disks: Sequence[BackupDisk], *, others: Sequence[str
             mode="pull",
         )
     )
+
+
+def _server(address: str) -> Element:
+    if address.startswith("/"):
+        return E.server(transport="unix", socket=address)
+    name, _, port = address.rpartition(":")
+    return E.server(transport="tcp", name=name, port=port)
 
 
 def _taking_part(disk: BackupDisk) -> Element:
@@ -48,10 +57,27 @@ def _taking_part(disk: BackupDisk) -> Element:
         name=disk.target,
         backup="yes",
         type="file",
+        **({"exportname": disk.export} if disk.export else {}),
         **(mode or {"backupmode": "full"}),
     )
 
 
-def socket_of(xml: str) -> str | None:
-    """Name the unix socket of a backup job's XML; None for a push job or one over TCP."""
-    return attribute(parse(xml), "server", "socket")
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """A backup job's address, as `backup_xml` takes it, and its scratch files.
+
+    A push job has no address.
+    """
+
+    address: str | None
+    scratch: tuple[str, ...]
+
+
+def job_of(xml: str) -> JobFacts:
+    """Read the XML of a backup job under way."""
+    document = parse(xml)
+    socket = attribute(document, "server", "socket")
+    name, port = (attribute(document, "server", each) for each in ("name", "port"))
+    files = (each.get("file", "") for each in document.iterfind("disks/disk/scratch"))
+    address = socket or (f"{name}:{port}" if port else None)
+    return JobFacts(address, tuple(filter(None, files)))

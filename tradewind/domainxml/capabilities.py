@@ -29,7 +29,8 @@ class DomainCapabilities:
 
     `host_model_cpu` is a <cpu> document for virConnectBaselineHypervisorCPU, whose answer (with
     EXPAND_FEATURES) `cpu_features` reads: this document names only what its model lacks.
-    `loaders` are files of firmware; `most_vcpus` is 0 where it is not said.
+    `loaders` are files of firmware; `most_vcpus` is 0 where it is not said. `backups` is false
+    where libvirt refuses every backup job unless the domain asks for the capability.
     """
 
     kvm: bool
@@ -43,6 +44,7 @@ class DomainCapabilities:
     disk_buses: tuple[str, ...] = ()
     loaders: tuple[str, ...] = ()
     most_vcpus: int = 0
+    backups: bool = True
 
 
 def parse_host_capabilities(xml: str) -> HostCapabilities:
@@ -57,6 +59,11 @@ def parse_host_capabilities(xml: str) -> HostCapabilities:
         kvm="kvm" in kinds,
         machine_types=tuple(dict.fromkeys(machines)),
     )
+
+
+def security_models(xml: str) -> tuple[str, ...]:
+    """Name the security modules that libvirt uses on a host, from what GetCapabilities returns."""
+    return tuple(text_at(model, "model") for model in parse(xml).iterfind("host/secmodel"))
 
 
 def parse_domain_capabilities(xml: str) -> DomainCapabilities:
@@ -78,6 +85,7 @@ def parse_domain_capabilities(xml: str) -> DomainCapabilities:
         disk_buses=_values(document, "devices/disk", "bus"),
         loaders=tuple(value.text or "" for value in document.iterfind("os/loader/value")),
         most_vcpus=int(attribute(document, "vcpu", "max") or 0),
+        backups=attribute(document, "features/backup", "supported") != "no",
     )
 
 

@@ -53,15 +53,6 @@ def _targets(domain: Element) -> Iterator[str]:
         yield target.get("dev", "")
 
 
-def target_of_node(domain_xml: str, index: int) -> str | None:
-    """Name the disk whose image QEMU knows as node `libvirt-<index>-format`."""
-    for disk in parse(domain_xml).iterfind("devices/disk"):
-        source, target = disk.find("source"), disk.find("target")
-        if source is not None and target is not None and source.get("index") == str(index):
-            return target.get("dev")
-    return None
-
-
 def _disks(name: str, tracked: Sequence[str], others: Sequence[str]) -> Element:
     return E.disks(
         *(E.disk(name=target, checkpoint="bitmap", bitmap=name) for target in tracked),

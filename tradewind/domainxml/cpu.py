@@ -1,83 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The CPU of a created domain: what the options ask for, and what the host can give.
+"""The processors of a created domain: how many, of what kind, and how they are arranged.
 
-Format: https://libvirt.org/formatdomain.html#cpu-model-and-topology.
+Format: https://libvirt.org/formatdomain.html#cpu-allocation, #cpu-model-and-topology.
 """
 
-from collections.abc import Sequence
+from copy import deepcopy
+from math import prod
 from typing import Final
 
 from tradewind.domainxml.document import E, Element
-from tradewind.errors import OptionError
-from tradewind.model.deploy import CpuChoice, CpuMode
-from tradewind.model.host import HostFacts
+from tradewind.model.deploy import CpuChoice, CpuMode, FinalDomain
+from tradewind.model.machine import VirtualMachine
 
-# The one CPU feature of practical use that QEMU marks as unmigratable (target/i386/cpu.c).
-BLOCKS_MIGRATION: Final = frozenset({"invtsc"})
+# An interrupt of a PC names its processor with eight bits. With more than this libvirt insists on
+# an IOMMU in extended interrupt mode (qemuValidateDomainVCpuTopology in qemu_validate.c).
+_MOST_IN_EIGHT_BITS: Final = 255
 
 # Libvirt accepts the attribute `migratable` in these modes only.
 _KNOWS_MIGRATABLE: Final = frozenset({CpuMode.HOST_PASSTHROUGH, CpuMode.MAXIMUM})
-
-
-def choose_cpu(
-    mode: CpuMode, migratable: bool, features: Sequence[str], facts: HostFacts
-) -> CpuChoice:
-    """Decide on mode and features for a host, and say in sentences what falls short.
-
-    Raises OptionError when a host with KVM cannot give the mode or a feature; an emulating host
-    gives what it can.
-    """
-    chosen, mode_shortfalls = _choose_mode(mode, facts)
-    kept, feature_shortfalls = _choose_features(chosen, migratable, features, facts)
-    return CpuChoice(
-        mode=chosen,
-        migratable=migratable,
-        features=kept,
-        shortfalls=(*mode_shortfalls, *feature_shortfalls),
-    )
-
-
-def _choose_mode(mode: CpuMode, facts: HostFacts) -> tuple[CpuMode, tuple[str, ...]]:
-    if mode is CpuMode.LIBVIRT_DEFAULT or mode in facts.cpu_modes:
-        return mode, ()
-    if facts.kvm:
-        raise OptionError(
-            f"option cpu_mode: {facts.hostname} cannot give CPU mode {mode}",
-            f"choose one of: {', '.join(facts.cpu_modes)}",
-        )
-    fallback = CpuMode.MAXIMUM if CpuMode.MAXIMUM in facts.cpu_modes else CpuMode.LIBVIRT_DEFAULT
-    return fallback, (
-        f"CPU mode {fallback or 'of libvirt’s choice'} instead of {mode}:"
-        f" {facts.hostname} has no KVM and emulates the CPU.",
-    )
-
-
-def _choose_features(
-    mode: CpuMode, migratable: bool, features: Sequence[str], facts: HostFacts
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if features and mode is CpuMode.LIBVIRT_DEFAULT:
-        return (), (
-            f"CPU features {', '.join(features)} are left out:"
-            " libvirt's default CPU (empty cpu_mode) takes none.",
-        )
-    blocking = [name for name in features if migratable and name in BLOCKS_MIGRATION]
-    wanted = [name for name in features if name not in blocking]
-    missing = [name for name in wanted if name not in facts.cpu_features]
-    if missing and facts.kvm:
-        raise OptionError(
-            f"option cpu_features: {facts.hostname} cannot give {', '.join(missing)}",
-            "leave them out of cpu_features, or choose another host",
-        )
-    return tuple(name for name in wanted if name not in missing), (
-        *(
-            f"CPU feature {name} is left out: it blocks live migration, and cpu_migratable is set."
-            for name in blocking
-        ),
-        *(
-            f"CPU feature {name} is left out: {facts.hostname} emulates the CPU and lacks it."
-            for name in missing
-        ),
-    )
 
 
 def cpu_element(choice: CpuChoice, topology: Element | None = None) -> Element | None:
@@ -94,3 +34,54 @@ def cpu_element(choice: CpuChoice, topology: Element | None = None) -> Element |
         cpu.append(topology)
     cpu.extend(E.feature(policy="require", name=name) for name in choice.features)
     return cpu
+
+
+def vcpu_element(machine: VirtualMachine, source: Element, plan: FinalDomain) -> Element:
+    """Write the number of vCPUs; some of the source's may be unplugged at boot."""
+    most, at_boot = _vcpus(machine, source, plan)
+    unplugged = {"current": str(at_boot)} if most > at_boot else {}
+    return E.vcpu(str(most), placement="static", **unplugged)
+
+
+def _vcpus(machine: VirtualMachine, source: Element, plan: FinalDomain) -> tuple[int, int]:
+    """Say how many vCPUs there can be, and how many there are when the machine starts."""
+    asked = plan.hardware
+    at_boot = asked.vcpus_of(machine.vcpus)
+    chosen = asked.vcpus is not None or asked.cpu_topology is not None
+    # The topology of the source counts them all.
+    most = at_boot if chosen else int(source.findtext("vcpu") or at_boot)
+    return max(most, at_boot), at_boot
+
+
+def topology(machine: VirtualMachine, source: Element, plan: FinalDomain) -> Element | None:
+    """Describe sockets, cores and threads; None when nothing is asked for, or it does not fit."""
+    asked = plan.hardware.cpu_topology
+    if asked is not None:
+        return E.topology(
+            sockets=str(asked.sockets), cores=str(asked.cores), threads=str(asked.threads)
+        )
+    described = source.find("cpu/topology")
+    if described is None:
+        return None
+    made = prod(int(str(number)) for number in described.attrib.values())
+    fits = made == _vcpus(machine, source, plan)[0]
+    return deepcopy(described) if fits else None
+
+
+def wants_wide_interrupts(machine: VirtualMachine, source: Element, plan: FinalDomain) -> bool:
+    """Say whether there are so many vCPUs that interrupts need an IOMMU to name them."""
+    return _vcpus(machine, source, plan)[0] > _MOST_IN_EIGHT_BITS
+
+
+def iommu(machine: VirtualMachine, source: Element, plan: FinalDomain) -> list[Element]:
+    """Describe the IOMMU that many vCPUs need; else there is none: nothing is passed through."""
+    if not wants_wide_interrupts(machine, source, plan):
+        return []
+    return [E.iommu(E.driver(intremap="on", eim="on"), model="intel")]
+
+
+def lost_of_iommu(machine: VirtualMachine, source: Element, plan: FinalDomain) -> list[str]:
+    """Say what becomes of the source's IOMMU."""
+    if wants_wide_interrupts(machine, source, plan):
+        return ["The IOMMU is a plain Intel one, which more than 255 vCPUs need."]
+    return ["The iommu device is left out."]

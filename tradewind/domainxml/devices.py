@@ -4,12 +4,16 @@
 Format: https://libvirt.org/formatdomain.html#devices.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from tradewind.domainxml.document import E, Element, find
 from tradewind.errors import HypervisorError
 from tradewind.model.network import Plug, PlugKind
 
+# https://libvirt.org/formatdomain.html#hard-drives-floppy-disks-cdroms: a narrow bus has eight
+# units, and the controller is one of them.
+_ON_A_CONTROLLER: Final = 7
 AGENT_CHANNEL: Final = "org.qemu.guest_agent.0"
 
 
@@ -23,15 +27,24 @@ def target_name(prefix: str, index: int) -> str:
     return prefix + letters
 
 
-def disk(path: str, format_: str, target: str, bus: str) -> Element:
-    """Describe a disk whose contents matter.
+def target_index(target: str) -> int:
+    """Say which disk of its bus a target names, counted from 0: 27 for sdab."""
+    index = 0
+    for letter in target[2:]:
+        index = index * 26 + ord(letter) - ord("a") + 1
+    return index - 1
+
+
+def disk(path: str, format_: str, target: str, bus: str, *, block: bool | None = None) -> Element:
+    """Describe a disk whose contents matter; `block` devices are below /dev unless it is said.
 
     `cache=none` keeps the host's page cache out of the way: what the guest reads back comes from
     the storage, so a digest read there proves something, and a flush has little left to do. With
     sparse files QEMU's threads are left to do the I/O, since a native asynchronous write that has
     to allocate blocks the whole guest; block devices have nothing to allocate.
     """
-    block = path.startswith("/dev/")
+    if block is None:
+        block = path.startswith("/dev/")
     driver = E.driver(name="qemu", type=format_, cache="none", discard="unmap")
     if block:
         driver.set("io", "native")
@@ -49,7 +62,7 @@ def _source(path: str, block: bool) -> Element:
     if not path.startswith("/"):
         raise HypervisorError(
             f"volume {path} is neither a file nor a block device of the host",
-            "use a pool of files (dir, fs, netfs) or of block devices (logical, iscsi, disk)",
+            "use a pool of files (dir, fs, netfs) or of logical volumes (logical)",
         )
     return E.source(dev=path) if block else E.source(file=path)
 
@@ -66,9 +79,19 @@ def cdrom(path: str, target: str) -> Element:
     )
 
 
-def scsi_controller() -> Element:
+def scsi_controller(index: int = 0) -> Element:
     """Describe a virtio-scsi controller."""
-    return E.controller(type="scsi", index="0", model="virtio-scsi")
+    return E.controller(type="scsi", index=str(index), model="virtio-scsi")
+
+
+def scsi_controllers(targets: Iterable[str]) -> list[Element]:
+    """Describe as many virtio-scsi controllers as the disks of these targets ("sda") want.
+
+    Libvirt puts seven on each, counted by their names (virDomainDiskDefAssignAddress), and adds
+    what is missing as an LSI 53C895A, for which RHEL 7 and later and Windows have no driver.
+    """
+    last = max((target_index(target) // _ON_A_CONTROLLER for target in targets), default=-1)
+    return [scsi_controller(index) for index in range(last + 1)]
 
 
 def root_ports(machine_type: str, count: int) -> tuple[Element, ...]:

@@ -2,12 +2,16 @@
 """XML text to elements and back: no entities, no network, no surprises."""
 
 from collections.abc import Callable, Mapping
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from lxml import etree
 from lxml.builder import ElementMaker  # type: ignore[import-not-found,unused-ignore]
 
 from tradewind.errors import HypervisorError
+from tradewind.units import MiB, human_size
+
+# libvirt's own limit for a text (REMOTE_STRING_MAX in remote_protocol.x).
+LARGEST: Final = 4 * MiB
 
 Element: TypeAlias = etree._Element
 
@@ -28,10 +32,13 @@ def maker(namespace: str, prefix: str) -> Maker:
 
 
 def parse(xml: str) -> Element:
-    """Read a document that a hypervisor sent; HypervisorError when it is not XML.
+    """Read a document that a hypervisor sent; HypervisorError when it is not XML, or too long.
 
     Entities are not resolved, DTDs and the network not touched: a host is not trusted with that.
+    libxml2 itself refuses more than 256 elements inside each other.
     """
+    if len(xml) > LARGEST:
+        raise HypervisorError(f"libvirt sent a document of more than {human_size(LARGEST)}")
     parser = etree.XMLParser(
         resolve_entities=False,
         no_network=True,

@@ -5,21 +5,25 @@ Format: https://libvirt.org/formatdomain.html.
 """
 
 from copy import deepcopy
-from math import prod
 from typing import Final
 
-from tradewind.domainxml import devices, final_disks, final_nics, firmware, tags
-from tradewind.domainxml.cpu import cpu_element
+from tradewind.domainxml import (
+    boot,
+    cpu,
+    final_devices,
+    final_disks,
+    final_nics,
+    firmware,
+    pieces,
+    tags,
+)
 from tradewind.domainxml.document import E, Element, maker, parse, to_text
 from tradewind.domainxml.labels import label_element
 from tradewind.domainxml.machine import LIBOSINFO
-from tradewind.model.deploy import FinalDomain
-from tradewind.model.hardware import ClockChoice, DiskBus
-from tradewind.model.machine import Firmware, FirmwareKind, VirtualMachine
+from tradewind.model.deploy import CLOSE_CONSOLE, FinalDomain
+from tradewind.model.hardware import ClockChoice
+from tradewind.model.machine import FirmwareKind, VirtualMachine
 from tradewind.units import MiB
-
-# Free PCI Express slots for what the machine's owner plugs in later.
-SPARE_SLOTS: Final = 4
 
 # What virt-install gives every x86 machine: a guest that lost ticks catches up.
 _TIMERS: Final = (
@@ -35,9 +39,8 @@ _OF_KVM: Final = frozenset({"hyperv", "kvm", "msrs", "pmu"})
 # installer or management restarted it from outside (oVirt) would be off after its first reboot.
 _EVENTS: Final = {"on_poweroff": "destroy", "on_reboot": "restart", "on_crash": "destroy"}
 _KEPT_EVENTS: Final = frozenset({"on_poweroff", "on_crash"})
-# Models that a virtual PC of any libvirt has a place for.
-_WATCHDOGS: Final = frozenset({"i6300esb", "ib700"})
-_PANICS: Final = frozenset({"isa", None})
+# What writes the guest's memory to a file of its host: on_crash with this before what it does then.
+_DUMP_AND: Final = "coredump-"
 
 _CLOCKS: Final = {ClockChoice.UTC: "utc", ClockChoice.LOCAL: "localtime"}
 
@@ -62,14 +65,15 @@ def final_domain(machine: VirtualMachine, plan: FinalDomain) -> str:
     domain.extend(_resources(machine, source, plan))
     domain.extend(firmware.sysinfo(source, plan.uuid))
     domain.append(firmware.os_element(starts_with, source, plan))
-    domain.append(_features(starts_with, source, plan))
-    cpu = cpu_element(plan.cpu, _topology(machine, source, plan))
-    if cpu is not None:
-        domain.append(cpu)
+    domain.append(_features(machine, source, plan))
+    described = cpu.cpu_element(plan.cpu, cpu.topology(machine, source, plan))
+    if described is not None:
+        domain.append(described)
     domain.append(_clock(machine, source, plan))
-    domain.extend(_event(source, name, usual) for name, usual in _EVENTS.items())
+    domain.extend(_event(source, plan, name, usual) for name, usual in _EVENTS.items())
     domain.extend(deepcopy(power) for power in source.iterfind("pm"))
-    domain.append(_devices(source, plan))
+    domain.append(final_devices.devices_element(machine, source, plan))
+    pieces.without(domain, [omission.path for omission in plan.left_out])
     return to_text(domain)
 
 
@@ -84,14 +88,41 @@ def shortfalls(machine: VirtualMachine, plan: FinalDomain) -> tuple[str, ...]:
             "The UEFI variables (boot entries) stay behind; the machine starts from the fallback"
             " path of its EFI partition."
         )
-    if source.find("cpu/topology") is not None and _topology(machine, source, plan) is None:
+    if source.find("cpu/topology") is not None and cpu.topology(machine, source, plan) is None:
         lost.append("The CPU topology is left out: it does not fit the number of vCPUs asked for.")
-    if not plan.hardware.boot_order and not final_disks.boots_from_disk_first(source):
-        lost.append(
-            "The machine booted from something other than its disk first; the moved machine boots"
-            " from its disk."
-        )
-    return (*lost, *final_disks.lost_of_disks(source, plan))
+    if source.find("devices/iommu") is not None:
+        lost += cpu.lost_of_iommu(machine, source, plan)
+    if firmware.architecture(machine.description) == firmware.NARROW:
+        lost.append("The machine was one of i686; the new one is of x86_64, which runs the same.")
+    if not plan.hardware.boot_order and (start := boot.lost_start(source)):
+        lost.append(start)
+    lost += final_nics.lost_groups(machine, plan)
+    lost += [
+        f"The new host's libvirt refuses {omission.what}: it is left out."
+        for omission in plan.left_out
+        if omission.what
+    ]
+    return (*lost, *_dumps(source, plan), *final_disks.lost_of_disks(source, plan), *_open(plan))
+
+
+def _dumps(source: Element, plan: FinalDomain) -> list[str]:
+    """Say which files of memory the new host does not write unasked."""
+    crash = (source.findtext("on_crash") or "").strip()
+    dumping = [f"on_crash {crash}"] if crash.startswith(_DUMP_AND) else []
+    dumping += final_devices.dumping_watchdogs(source)
+    if plan.hardware.keep_memory_dumps:
+        return []
+    return [
+        f"The guest's memory is not written to a file of the new host ({each} on the source):"
+        " keep_memory_dumps asks for it."
+        for each in dumping
+    ]
+
+
+def _open(plan: FinalDomain) -> list[str]:
+    """Say when anybody who reaches the host sees and steers the machine."""
+    exposure = plan.vnc.exposure if plan.vnc else ""
+    return [f"{exposure} Remedy: {CLOSE_CONSOLE}."] if exposure else []
 
 
 def _source(machine: VirtualMachine) -> Element:
@@ -140,42 +171,24 @@ def _tags(source: Element) -> list[Element]:
 
 
 def _resources(machine: VirtualMachine, source: Element, plan: FinalDomain) -> list[Element]:
-    asked = plan.hardware
-    memory = machine.memory if asked.memory is None else asked.memory * MiB
-    vcpus = asked.vcpus_of(machine.vcpus)
-    vcpu = E.vcpu(str(vcpus), placement="static")
-    most = int(source.findtext("vcpu") or vcpus)
-    if most > vcpus == machine.vcpus and asked.vcpus is None:
-        # Some are unplugged at boot; the topology counts them all.
-        vcpu = E.vcpu(str(most), placement="static", current=str(vcpus))
-    return [E.memory(str(memory), unit="bytes"), vcpu]
+    asked = plan.hardware.memory
+    memory = machine.memory if asked is None else asked * MiB
+    return [E.memory(str(memory), unit="bytes"), cpu.vcpu_element(machine, source, plan)]
 
 
-def _features(starts_with: Firmware, source: Element, plan: FinalDomain) -> Element:
+def _features(machine: VirtualMachine, source: Element, plan: FinalDomain) -> Element:
     features = E.features(E.acpi(), E.apic())
     for name in _KEPT_FEATURES:
         kept = source.find(f"features/{name}")
         if kept is not None and (plan.kvm or name not in _OF_KVM):
             features.append(deepcopy(kept))
-    if starts_with.secure_boot:
+    if cpu.wants_wide_interrupts(machine, source, plan):
+        # https://libvirt.org/formatdomain.html#hypervisor-features: for interrupt remapping.
+        features.append(E.ioapic(driver="qemu"))
+    if plan.hardware.firmware_of(machine.firmware).secure_boot:
         # Without SMM the guest could write the keys itself, so libvirt insists on it.
         features.append(E.smm(state="on"))
     return features
-
-
-def _topology(machine: VirtualMachine, source: Element, plan: FinalDomain) -> Element | None:
-    """Describe sockets, cores and threads; None when nothing is asked for, or it does not fit."""
-    asked = plan.hardware.cpu_topology
-    if asked is not None:
-        return E.topology(
-            sockets=str(asked.sockets), cores=str(asked.cores), threads=str(asked.threads)
-        )
-    topology = source.find("cpu/topology")
-    if topology is None:
-        return None
-    made = prod(int(str(number)) for number in topology.attrib.values())
-    fits = plan.hardware.vcpus in {None, made}
-    return deepcopy(topology) if fits else None
 
 
 def _clock(machine: VirtualMachine, source: Element, plan: FinalDomain) -> Element:
@@ -195,71 +208,10 @@ def _clock(machine: VirtualMachine, source: Element, plan: FinalDomain) -> Eleme
     return clock
 
 
-def _event(source: Element, name: str, usual: str) -> Element:
-    kept = source.find(name) if name in _KEPT_EVENTS else None
+def _event(source: Element, plan: FinalDomain, name: str, usual: str) -> Element:
+    kept = source.findtext(name) if name in _KEPT_EVENTS else None
     event: Element = getattr(E, name)()
-    event.text = usual if kept is None else kept.text
+    event.text = usual if kept is None else kept.strip()
+    if not plan.hardware.keep_memory_dumps:
+        event.text = event.text.removeprefix(_DUMP_AND)
     return event
-
-
-def _devices(source: Element, plan: FinalDomain) -> Element:
-    slots = len(plan.disks) + len(plan.nics) + SPARE_SLOTS
-    return E.devices(
-        *final_disks.disks(source, plan),
-        *_config_drive(plan),
-        *_controllers(plan),
-        *devices.root_ports(plan.machine_type, slots),
-        *final_nics.interfaces(source, plan, final_disks.boot_ranks(source, plan)),
-        *devices.serial_console(plan.console_log, append=True),
-        devices.agent_channel(),
-        *_tpm(plan),
-        *_display(plan),
-        *_sentinels(source),
-        E.memballoon(model="virtio"),
-        devices.random_source(),
-    )
-
-
-def _config_drive(plan: FinalDomain) -> list[Element]:
-    if plan.config_drive is None:
-        return []
-    return [devices.cdrom(plan.config_drive, final_disks.free_cdrom_target(plan))]
-
-
-def _controllers(plan: FinalDomain) -> list[Element]:
-    on_scsi = any(plan.hardware.bus_of(disk.disk_id) is DiskBus.SCSI for disk in plan.disks)
-    return [devices.scsi_controller()] if on_scsi or plan.config_drive is not None else []
-
-
-def _tpm(plan: FinalDomain) -> list[Element]:
-    if not plan.tpm:
-        return []
-    backend = E.backend(type="emulator", version="2.0", persistent_state="yes")
-    return [E.tpm(backend, model="tpm-crb")]
-
-
-def _display(plan: FinalDomain) -> list[Element]:
-    # A video device without a display still lets `virsh screenshot` show what the machine shows.
-    video = E.video(E.model(type="vga"))
-    if plan.vnc is None:
-        return [video]
-    listen = E.listen(type="address", address=plan.vnc.listen)
-    return [
-        # The pointer of a tablet stays where the viewer's is; a mouse's drifts.
-        E.input(type="tablet", bus="usb"),
-        E.graphics(listen, type="vnc", autoport="yes"),
-        video,
-    ]
-
-
-def _sentinels(source: Element) -> list[Element]:
-    """Keep what tells the host that the guest hangs or panicked: software in the guest uses it."""
-    kept = []
-    for watchdog in source.iterfind("devices/watchdog"):
-        if watchdog.get("model") in _WATCHDOGS:
-            model = {"model": watchdog.get("model", ""), "action": watchdog.get("action", "reset")}
-            kept.append(E.watchdog(**model))
-    for panic in source.iterfind("devices/panic"):
-        if panic.get("model") in _PANICS:
-            kept.append(E.panic(model="isa"))
-    return kept

@@ -1,25 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
 """The NICs of a created domain. Format: https://libvirt.org/formatdomain.html#network-interfaces."""
 
+from collections import defaultdict
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Final
 
 from tradewind.domainxml import devices
 from tradewind.domainxml.document import E, Element, attribute
+from tradewind.domainxml.machine import moving_nics
 from tradewind.model.deploy import FinalDomain, FinalNic
 from tradewind.model.hardware import NicModel
+from tradewind.model.machine import VirtualMachine
 from tradewind.model.network import PlugKind
 
 _KEPT: Final = ("link", "mtu")
 
 
-def interfaces(source: Element, plan: FinalDomain, ranks: dict[str, int]) -> list[Element]:
-    """Describe the NICs, in the source's order."""
-    described = {
-        attribute(nic, "mac", "address"): nic for nic in source.iterfind("devices/interface")
-    }
+def interfaces(source: Element, plan: FinalDomain, ranks: Mapping[int, int]) -> list[Element]:
+    """Describe the NICs, in the source's order; `ranks` are places in the boot order by number."""
     model = plan.hardware.nic_model
-    return [_interface(nic, model, described.get(nic.mac), ranks.get(nic.mac)) for nic in plan.nics]
+    described = described_nics(source, plan)
+    return [
+        _interface(nic, model, described[number], ranks.get(number))
+        for number, nic in enumerate(plan.nics)
+    ]
+
+
+def described_nics(source: Element, plan: FinalDomain) -> list[Element | None]:
+    """Find the source's description of each NIC: those of one MAC address in their order."""
+    known: dict[str, list[Element]] = defaultdict(list)
+    for nic in moving_nics(source):
+        known[(attribute(nic, "mac", "address") or "").lower()].append(nic)
+    same = (known[nic.mac.lower()] for nic in plan.nics)
+    return [found.pop(0) if found else None for found in same]
+
+
+def lost_groups(machine: VirtualMachine, plan: FinalDomain) -> list[str]:
+    """Say which NICs left the port group, and so perhaps the VLAN, that they were in."""
+    return [
+        f"NIC {nic.mac} was in port group {nic.port_group} of {nic.network}, and is on {new.plug}"
+        " now: in another VLAN, unless that is the same one."
+        for nic, new in zip(machine.nics, plan.nics, strict=False)
+        if nic.port_group and not new.plug.port_group and not new.plug.vlans
+    ]
 
 
 def _interface(

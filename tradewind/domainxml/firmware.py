@@ -7,10 +7,14 @@ Format: https://libvirt.org/formatdomain.html#operating-system-booting.
 from copy import deepcopy
 from typing import Final
 
-from tradewind.domainxml.document import E, Element, attribute
+from tradewind.domainxml.document import E, Element, attribute, parse
 from tradewind.model.deploy import FinalDomain
 from tradewind.model.machine import Firmware, FirmwareKind
 
+# What new machines have, and what runs all of it that it ever ran: a processor of x86_64 starts in
+# the modes of its predecessors. As a machine type of its own QEMU has no KVM for the latter.
+ARCHITECTURE: Final = "x86_64"
+NARROW: Final = "i686"
 _KEPT: Final = ("bootmenu", "bios")
 
 
@@ -24,7 +28,7 @@ def os_element(firmware: Firmware, source: Element, plan: FinalDomain) -> Elemen
 
 
 def _started(firmware: Firmware, source: Element, plan: FinalDomain) -> Element:
-    type_ = E.type("hvm", arch=_architecture(source), machine=plan.machine_type)
+    type_ = E.type("hvm", arch=ARCHITECTURE, machine=plan.machine_type)
     if firmware.kind is FirmwareKind.BIOS:
         return E.os(type_)
     # Libvirt picks the firmware from the features; keys are enrolled exactly when they are used.
@@ -44,9 +48,10 @@ def _started(firmware: Firmware, source: Element, plan: FinalDomain) -> Element:
     return os
 
 
-def _architecture(source: Element) -> str:
-    type_ = source.find("os/type")
-    return "x86_64" if type_ is None else type_.get("arch", "x86_64")
+def architecture(description: str | None) -> str:
+    """Name the processor that a source describes; ours where it does not say."""
+    found = attribute(parse(description), "os/type", "arch") if description else None
+    return found or ARCHITECTURE
 
 
 def has_own_smbios(source: Element) -> bool:

@@ -56,7 +56,10 @@ def from_domain(xml: str) -> Label | None:
 def _read(element: Element) -> Label:
     # By its local name: virDomainGetMetadata (libvirt 9.0) hands it out without its namespace.
     if etree.QName(element).localname != "label":
-        raise HypervisorError(f"<{element.tag}> is not a label of Tradewind")
+        raise HypervisorError(
+            f"<{element.tag}> where a label of Tradewind belongs",
+            "remove that metadata by hand, or the domain",
+        )
     try:
         return Label.model_validate(dict(element.attrib))
     except ValidationError as error:

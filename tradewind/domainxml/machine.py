@@ -5,6 +5,7 @@ Format: https://libvirt.org/formatdomain.html; the inactive XML is meant, which 
 the definition and not the NBD sockets or overlays of a running job.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -12,7 +13,8 @@ from typing import Final
 
 from tradewind.domainxml.document import Element, attribute, parse, text_at
 from tradewind.domainxml.dropped import dropped
-from tradewind.errors import HypervisorError
+from tradewind.domainxml.memory import boot_memory
+from tradewind.errors import BadInputError, HypervisorError
 from tradewind.model.machine import (
     Clock,
     Disk,
@@ -22,28 +24,11 @@ from tradewind.model.machine import (
     PowerState,
     VirtualMachine,
 )
-from tradewind.units import GiB, KiB, MiB, TiB
 
+# Names under which edk2 is shipped: OVMF.fd, ovmf-x86_64.bin, /usr/share/edk2/…, uefi64.bin; .fd is
+# what its build calls a flash image (edk2's FDF specification).
+_UEFI_IMAGE: Final = re.compile(r"ovmf|aavmf|edk2|uefi|tianocore|\.fd\s*$", re.IGNORECASE)
 LIBOSINFO: Final = "http://libosinfo.org/xmlns/libvirt/domain/1.0"
-
-# https://libvirt.org/formatdomain.html#memory-allocation: "b" or "bytes", "KB" 1000, "k" or
-# "KiB" 1024 (the default), and so on.
-_UNITS: Final = {
-    "b": 1,
-    "bytes": 1,
-    "KB": 10**3,
-    "k": KiB,
-    "KiB": KiB,
-    "MB": 10**6,
-    "M": MiB,
-    "MiB": MiB,
-    "GB": 10**9,
-    "G": GiB,
-    "GiB": GiB,
-    "TB": 10**12,
-    "T": TiB,
-    "TiB": TiB,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +56,9 @@ def parse_machine(
         id=text_at(document, "uuid"),
         name=text_at(document, "name"),
         vcpus=_vcpus(document),
-        memory=_memory(document),
+        memory=boot_memory(document),
         disks=tuple(_disk(disk, disk_facts(target_of(disk))) for disk in moving_disks(document)),
-        nics=tuple(_nic(nic) for nic in document.iterfind("devices/interface")),
+        nics=tuple(_nic(nic) for nic in moving_nics(document)),
         firmware=_firmware(document),
         tpm=document.find("devices/tpm") is not None,
         clock=_clock(document),
@@ -88,6 +73,29 @@ def moving_disks(document: Element) -> list[Element]:
     """List the disk elements whose contents move: no CD-ROM, no floppy, no passed-through LUN."""
     disks = document.iterfind("devices/disk")
     return [disk for disk in disks if disk.get("device", "disk") == "disk"]
+
+
+def plugged_disks(xml: str) -> tuple[tuple[str, str], ...]:
+    """Give target and bus of everything that a guest's kernel counts as a disk, moved or not.
+
+    A passed-through LUN is one; CD-ROMs and floppies have names of their own.
+    """
+    found = parse(xml).iterfind("devices/disk")
+    return tuple(
+        (target_of(disk), _bus(disk))
+        for disk in found
+        if disk.get("device") in {None, "disk", "lun"}
+    )
+
+
+def moving_nics(document: Element) -> list[Element]:
+    """List the NICs that the moved machine has, too: of a teaming pair only the lasting half.
+
+    The other half is a function of the host's NIC with the same MAC address, which the guest uses
+    while it is there: https://libvirt.org/formatdomain.html#teaming-a-virtio-hostdev-nic-pair.
+    """
+    nics = document.iterfind("devices/interface")
+    return [nic for nic in nics if attribute(nic, "teaming", "type") != "transient"]
 
 
 def target_of(disk: Element) -> str:
@@ -105,13 +113,14 @@ def _vcpus(document: Element) -> int:
     return int(element.get("current") or element.text or 1)
 
 
-def _memory(document: Element) -> int:
-    amount = int(text_at(document, "memory", "0"))
-    return amount * _UNITS[attribute(document, "memory", "unit") or "KiB"]
-
-
 def _disk(disk: Element, facts: DiskFacts) -> Disk:
-    location, backend = _place(disk)
+    location, backend = place_of(disk)
+    _require_whole(disk, location)
+    if facts.capacity <= 0:
+        raise HypervisorError(
+            f"disk {target_of(disk)} ({location or 'no place'}) has no bytes at its source",
+            "look what became of it there, or take it away from the machine",
+        )
     return Disk(
         id=target_of(disk),
         capacity=facts.capacity,
@@ -119,13 +128,33 @@ def _disk(disk: Element, facts: DiskFacts) -> Disk:
         format=attribute(disk, "driver", "type") or "raw",
         location=location,
         backend=backend,
-        bus=attribute(disk, "target", "bus") or "virtio",
+        bus=_bus(disk),
         sector=int(attribute(disk, "blockio", "logical_block_size") or 512),
+        read_only=disk.find("readonly") is not None,
+        block={"block": True, "file": False}.get(disk.get("type", "file")),
         encrypted=any(disk.find(path) is not None for path in ("encryption", "source/encryption")),
     )
 
 
-def _place(disk: Element) -> tuple[str, str]:
+def _bus(disk: Element) -> str:
+    return attribute(disk, "target", "bus") or "virtio"
+
+
+def _require_whole(disk: Element, location: str) -> None:
+    """Refuse a disk that is a part of its file: https://libvirt.org/formatdomain.html, slices.
+
+    Nothing that reads or writes the file here counts from where the part begins.
+    """
+    if disk.find("source/slices") is not None:
+        raise BadInputError(
+            f"disk {target_of(disk)} is a part of {location} (<slices>), which cannot be read yet",
+            "copy the part to a file of its own (qemu-img convert --image-opts"
+            " driver=raw,offset=…,size=…,file.filename=…), and give the machine that",
+            evidence="virsh dumpxml: disk/source/slices",
+        )
+
+
+def place_of(disk: Element) -> tuple[str, str]:
     """Say where the source keeps a disk, and in which pool or folder."""
     source = disk.find("source")
     if source is None:
@@ -147,6 +176,7 @@ def _nic(nic: Element) -> Nic:
     return Nic(
         mac=attribute(nic, "mac", "address") or "",
         network=network,
+        port_group=attribute(nic, "source", "portgroup") or "",
         model=attribute(nic, "model", "type") or "",
     )
 
@@ -158,12 +188,19 @@ def _plug(source: Element) -> str:
 def _firmware(document: Element) -> Firmware:
     loader = document.find("os/loader")
     efi = attribute(document, "os", "firmware") == "efi"
-    pflash = loader is not None and loader.get("type") == "pflash"
-    if not (efi or pflash):
+    if not efi and not (loader is not None and _is_uefi(loader)):
         return Firmware()
     secure = loader is not None and loader.get("secure") == "yes"
     asked = document.find("os/firmware/feature[@name='secure-boot'][@enabled='yes']") is not None
     return Firmware(kind=FirmwareKind.UEFI, secure_boot=secure or asked)
+
+
+def _is_uefi(loader: Element) -> bool:
+    """Judge a firmware image; an image of code and variables in one is loaded as a plain ROM.
+
+    Such a machine has no variables that last. Only the file's name tells it from a BIOS.
+    """
+    return loader.get("type") == "pflash" or bool(_UEFI_IMAGE.search(loader.text or ""))
 
 
 def _clock(document: Element) -> Clock:
@@ -176,13 +213,6 @@ def _clock(document: Element) -> Clock:
 
 def _os_hint(document: Element) -> str | None:
     return attribute(document, f"metadata/{{{LIBOSINFO}}}libosinfo/{{{LIBOSINFO}}}os", "id")
-
-
-def disk_locations(xml: str) -> tuple[str, ...]:
-    """Say where all disks, CD-ROMs and UEFI variables of a domain are kept."""
-    document = parse(xml)
-    disks = tuple(_place(disk)[0] for disk in document.iterfind("devices/disk"))
-    return (*disks, *filter(None, [_variables_file(document)]))
 
 
 def variables_file(xml: str) -> str:

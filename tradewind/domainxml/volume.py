@@ -9,7 +9,10 @@ from tradewind.model.storage import Volume
 
 @dataclass(frozen=True, slots=True)
 class VolumeFacts:
-    """A volume as its host sees it; sizes in bytes. `backing` is the path below an overlay."""
+    """A volume as its host sees it; sizes in bytes. `backing` is the path below an overlay.
+
+    `version` is that of a qcow2 image, 2 or 3; None of any other.
+    """
 
     name: str
     path: str
@@ -17,6 +20,7 @@ class VolumeFacts:
     capacity: int
     allocation: int
     backing: str | None
+    version: int | None = None
 
 
 def volume_xml(
@@ -56,4 +60,16 @@ def parse_volume(xml: str) -> VolumeFacts:
         capacity=int(find(document, "capacity").text or 0),
         allocation=int(text_at(document, "allocation", "0")),
         backing=text_at(document, "backingStore/path") or None,
+        version=_version(document),
     )
+
+
+def _version(document: Element) -> int | None:
+    """Read a qcow2 image's version: libvirt writes <compat> for 3 alone, "0.10" means 2.
+
+    virStorageFileGetMetadataInternal in storage_source.c; images that it makes are described as
+    asked for until the pool is looked at again.
+    """
+    if attribute(document, "target/format", "type") != "qcow2":
+        return None
+    return 3 if text_at(document, "target/compat") == "1.1" else 2

@@ -32,6 +32,7 @@ class WorkerDomain:
     mac: str
     machine_type: str
     kvm: bool
+    cpu_modes: tuple[str, ...]
     label: Label
     console_log: str | None = None
 
@@ -46,7 +47,7 @@ def worker_domain(worker: WorkerDomain) -> str:
             E.vcpu(str(worker.spec.vcpus), placement="static"),
             E.os(E.type("hvm", arch="x86_64", machine=worker.machine_type), E.boot(dev="hd")),
             E.features(E.acpi(), E.apic()),
-            _cpu(worker),
+            *_cpu(worker),
             E.clock(offset="utc"),
             E.on_poweroff("destroy"),
             E.on_reboot("restart"),
@@ -57,16 +58,18 @@ def worker_domain(worker: WorkerDomain) -> str:
     )
 
 
-def _cpu(worker: WorkerDomain) -> Element:
+def _cpu(worker: WorkerDomain) -> list[Element]:
     if worker.kvm:
-        return E.cpu(mode="host-passthrough", check="none")
+        return [E.cpu(mode="host-passthrough", check="none")]
+    if "maximum" not in worker.cpu_modes:  # before libvirt 7.1; what it takes by itself will do
+        return []
     cpu = E.cpu(mode="maximum", check="none")
     # TCG emulates vectors of 256 bits slowly, and both glibc and OpenSSL prefer them where they
     # exist. Without them a worker booted in 43 s instead of 49 s, with ChaCha20 at 35 MB/s instead
     # of 13. One that adapts guests keeps them: a guest's own programs may be built for them.
     if worker.label.purpose is Purpose.TRANSFER:
         cpu.extend(E.feature(policy="disable", name=name) for name in ("avx", "avx2"))
-    return cpu
+    return [cpu]
 
 
 def _devices(worker: WorkerDomain) -> Element:
@@ -97,14 +100,23 @@ def _system_disk(path: str) -> Element:
     )
 
 
-def attached_disk(path: str, format_: str, serial: str, target: str, sector: int = 512) -> str:
+def attached_disk(
+    path: str,
+    format_: str,
+    serial: str,
+    target: str,
+    sector: int = 512,
+    *,
+    block: bool | None = None,
+) -> str:
     """Describe a volume to hot-attach; the guest finds it as /dev/disk/by-id/virtio-<serial>.
 
-    `sector` is in bytes; a partition table that counts in others is not found.
+    `sector` is in bytes; a partition table that counts in others is not found. `block` says whether
+    the volume is a block device; without it, what is below /dev is one.
     """
     if not 0 < len(serial) <= SERIAL_LENGTH:
         raise ValueError(f"disk serial {serial!r}: 1 to {SERIAL_LENGTH} characters")
-    disk = devices.disk(path, format_, target, "virtio")
+    disk = devices.disk(path, format_, target, "virtio", block=block)
     # By default QEMU stops a guest whose disk finds no room: the writer would hang, not fail.
     find(disk, "driver").set("error_policy", "report")
     disk.append(E.serial(serial))

@@ -14,7 +14,6 @@ import pytest
 from lxml import etree
 
 from tradewind.model.deploy import CpuChoice, CpuMode, FinalDisk, FinalDomain, FinalNic
-from tradewind.model.host import HostFacts
 from tradewind.model.label import Label, Purpose
 from tradewind.model.network import Plug
 from tradewind.units import GiB
@@ -88,35 +87,6 @@ def label() -> Label:
         purpose=Purpose.TRANSFER,
         created=datetime(2026, 3, 1, 12, 30, tzinfo=UTC),
         controller="controller.example",
-    )
-
-
-@pytest.fixture
-def kvm_host() -> HostFacts:
-    return HostFacts(
-        hostname="kvm1",
-        libvirt_version="9.0.0",
-        qemu_version="7.2.0",
-        kvm=True,
-        uefi=True,
-        secure_boot=True,
-        tpm=True,
-        cpu_modes=("host-passthrough", "maximum", "host-model", "custom"),
-        cpu_features=("invtsc", "rdtscp", "x2apic"),
-        machine_type="pc-q35-7.2",
-        pools=("default",),
-        networks=("default",),
-    )
-
-
-@pytest.fixture
-def tcg_host(kvm_host: HostFacts) -> HostFacts:
-    return kvm_host.model_copy(
-        update={
-            "kvm": False,
-            "cpu_modes": ("maximum", "host-model", "custom"),
-            "cpu_features": ("rdtscp",),
-        }
     )
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.domainxml.conftest import Compare, read
 from tradewind.domainxml import labels
-from tradewind.domainxml.backup import BackupDisk, backup_xml, socket_of
+from tradewind.domainxml.backup import BackupDisk, JobFacts, backup_xml, job_of
 from tradewind.domainxml.capabilities import (
     HostCapabilities,
     cpu_features,
@@ -54,7 +54,18 @@ def test_volume_is_read(document: Document) -> None:
         capacity=25 * GiB,
         allocation=200704,
         backing="/var/lib/libvirt/images/image.qcow2",
+        version=3,
     )
+
+
+@pytest.mark.parametrize(
+    ("compat", "version"), [("<compat>1.1</compat>", 3), ("<compat>0.10</compat>", 2), ("", 2)]
+)
+def test_version_of_a_qcow2_image(document: Document, compat: str, version: int) -> None:
+    text = document("volume-overlay").replace("<compat>1.1</compat>", compat)
+    assert parse_volume(text).version == version
+    raw = text.replace("<format type='qcow2'/>", "<format type='raw'/>")
+    assert parse_volume(raw).version is None
 
 
 def test_pool_is_read(document: Document) -> None:
@@ -80,10 +91,16 @@ def test_backup_of_some_disks(same_as_golden: Compare) -> None:
     same_as_golden("backup", backup_xml(socket, disks, others=["vdz"]))
 
 
-def test_socket_of_a_backup() -> None:
-    assert socket_of(PULL_JOB) == "/run/nbd.sock"
-    assert socket_of(read("backup")) == "/var/lib/libvirt/qemu/tradewind-e5f6a7b8.sock"
-    assert socket_of("<domainbackup mode='push'/>") is None
+def test_where_a_backup_is_served_and_by_which_files_it_is_known() -> None:
+    assert job_of(PULL_JOB).address == "/run/nbd.sock"
+    socket = "/var/lib/libvirt/qemu/tradewind-e5f6a7b8.sock"
+    scratch = tuple(f"/pool/tradewind-e5f6a7b8-{name}.scratch" for name in ("sda", "sdb"))
+    assert job_of(read("backup")) == JobFacts(socket, scratch)
+    assert job_of("<domainbackup mode='push'/>") == JobFacts(None, ())
+    disk = BackupDisk("sda", scratch[0], export="secret")
+    over_tcp = backup_xml("127.0.0.1:49152", [disk])
+    assert job_of(over_tcp) == JobFacts("127.0.0.1:49152", scratch[:1])
+    assert "exportname='secret'" in over_tcp.replace('"', "'")
 
 
 def test_label_survives_the_domain(label: Label) -> None:

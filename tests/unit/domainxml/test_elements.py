@@ -81,7 +81,7 @@ DOMAIN: dict[str, Fate] = {
         "what option cpu_mode says; a model and hidden features have their lines below"
     ),
     "cputune": Said("<cputune><shares>2048</shares></cputune>", "pinning"),
-    "currentMemory": Needless("the balloon's size at one moment; the machine gets its memory"),
+    "currentMemory": Said("<currentMemory unit='MiB'>512</currentMemory>", "balloon held"),
     "datacenterpath": OTHER,
     "defaultiothread": Said("<defaultiothread thread_pool_min='1'/>", "I/O threads"),
     "deprecation": Needless("what libvirt warns of, in a namespace of its own"),

@@ -12,7 +12,7 @@ from tradewind.model.machine import (
     PowerState,
     VirtualMachine,
 )
-from tradewind.units import GiB
+from tradewind.units import GiB, MiB
 
 
 def parse(xml: str, sizes: dict[str, int], **more: PowerState) -> VirtualMachine:
@@ -34,6 +34,7 @@ def test_debian(debian: str, sizes: dict[str, int]) -> None:
                 allocation=5 * GiB,
                 format="qcow2",
                 location="/var/lib/libvirt/images/ledger01.qcow2",
+                block=False,
                 backend="/var/lib/libvirt/images",
                 bus="sata",
             ),
@@ -129,6 +130,17 @@ def test_entities_are_not_resolved(debian: str, sizes: dict[str, int]) -> None:
         "<name>ledger01</name>", "<name>&leak;</name>"
     )
     assert parse(bomb, sizes).name == ""
+
+
+def test_a_document_that_is_too_long_is_not_read(debian: str, sizes: dict[str, int]) -> None:
+    assert parse(debian + " " * (4 * MiB - len(debian)), sizes).name
+    with pytest.raises(HypervisorError, match=r"more than 4\.0 MiB"):
+        parse(debian + " " * 4 * MiB, sizes)
+
+
+def test_elements_inside_each_other_without_end_are_not_read(sizes: dict[str, int]) -> None:
+    with pytest.raises(HypervisorError, match="not XML"):
+        parse("<domain>" * 100_000, sizes)
 
 
 def test_not_xml(sizes: dict[str, int]) -> None:

@@ -86,9 +86,10 @@ CASES = {
     "cpu-of-libvirt": Case(("cpu_mode",), {}, cpu(mode=CpuMode.LIBVIRT_DEFAULT)),
 }
 
-# Options that leave no trace in the domain.
+# Options that leave no trace in the domain, or not of this source.
 WITHOUT_XML = {
-    "autostart": "a flag beside the domain: tests/unit/host/test_domains.py",
+    "autostart": "a flag beside the domain: tests/unit/host/domain/test_domains.py",
+    "keep_memory_dumps": "where the source writes them: tests/unit/domainxml/test_dumps.py",
 }
 # Provider options that concern workers, transfers, the guest or where things are kept.
 NOT_OF_THE_MACHINE = {

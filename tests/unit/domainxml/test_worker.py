@@ -25,7 +25,16 @@ SPEC = WorkerSpec(
 )
 
 
-def worker(label: Label, *, kvm: bool, console_log: str | None = None) -> WorkerDomain:
+MODES = ("host-model", "maximum", "custom")
+
+
+def worker(
+    label: Label,
+    *,
+    kvm: bool,
+    console_log: str | None = None,
+    modes: tuple[str, ...] = MODES,
+) -> WorkerDomain:
     return WorkerDomain(
         name="tradewind-e5f6a7b8-transfer",
         spec=SPEC,
@@ -34,6 +43,7 @@ def worker(label: Label, *, kvm: bool, console_log: str | None = None) -> Worker
         mac="52:54:00:12:34:56",
         machine_type="pc-q35-7.2",
         kvm=kvm,
+        cpu_modes=modes,
         label=label,
         console_log=console_log,
     )
@@ -53,6 +63,12 @@ def test_worker_that_adapts_guests_has_all_that_can_be_emulated(label: Label) ->
     xml = worker_domain(worker(morphing, kvm=False))
     assert 'mode="maximum"' in xml
     assert "avx" not in xml
+
+
+def test_host_that_knows_no_maximum_chooses_the_cpu_itself(label: Label) -> None:
+    """Debian 11, libvirt 7.0 without KVM: `Invalid mode attribute 'maximum'`."""
+    old = worker(label, kvm=False, modes=("host-model", "custom"))
+    assert "<cpu" not in worker_domain(old)
 
 
 def test_every_disk_slot_has_its_root_port(label: Label) -> None:
