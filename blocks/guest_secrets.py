@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What opens a guest's encrypted disks, as a block."""
+"""What opens a guest's encrypted disks and its console, as a block."""
 
 import base64
 import binascii
@@ -13,7 +13,7 @@ from tradewind.model.guest_keys import GuestKey, GuestKeys
 
 
 class GuestSecrets(Block):
-    """Passphrases and key files of a machine's encrypted disks (LUKS)."""
+    """Passphrases and key files of a machine's encrypted disks (LUKS), its console's password."""
 
     _block_type_name = "Tradewind Guest Secrets"
     _block_type_slug = "tradewind-guest-secrets"
@@ -36,6 +36,24 @@ class GuestSecrets(Block):
         description="LUKS UUID and passphrase, for containers with passphrases of their own.",
     )
 
+    vnc_password: SecretStr | None = Field(
+        None,
+        title="VNC password",
+        description="What the created machine's VNC console asks for: up to 8 characters, all that "
+        "the VNC protocol knows. Left empty: nothing.",
+    )
+
+    @field_validator("vnc_password")
+    @classmethod
+    def _is_vnc_password(cls, value: SecretStr | None) -> SecretStr | None:
+        text = value.get_secret_value() if value else ""
+        if len(text) > 8 or not text.isascii() or not text.isprintable():
+            raise KeyMaterialError(
+                "vnc_password is more than 8 characters, or other than printable ASCII",
+                "choose another: the VNC protocol knows no more",
+            )
+        return value if text else None
+
     @field_validator("key_file_base64")
     @classmethod
     def _is_base64(cls, value: SecretStr | None) -> SecretStr | None:
@@ -56,4 +74,4 @@ class GuestSecrets(Block):
             found.append(GuestKey.of(base64.b64decode(self.key_file_base64.get_secret_value())))
         own = self.by_container.get_secret_value() if self.by_container else {}
         found += [GuestKey.of(str(key).encode(), uuid) for uuid, key in own.items()]
-        return GuestKeys(secrets=tuple(found), origin=name)
+        return GuestKeys(secrets=tuple(found), origin=name, vnc_password=self.vnc_password)

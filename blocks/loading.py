@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from tradewind.errors import NotFoundError, OptionError
 from tradewind.model.record import faults
+from tradewind.nearest import listed
 
 B = TypeVar("B", bound=Block)
 
@@ -30,7 +31,7 @@ def load_block(kind: type[B], name: str) -> B:
             "store it again, in Prefect's UI under Blocks or with `tradewind`",
         ) from None
     except ValueError:
-        there = ", ".join(block_names(kind)) or "none"
+        there = listed(block_names(kind), name)
         raise NotFoundError(
             f"no {kind.get_block_type_slug()} block is called “{name}”",
             f"there are: {there}; add one in Prefect's UI under Blocks, or with `tradewind`",
@@ -49,3 +50,20 @@ def block_names(kind: type[Block]) -> list[str]:
             return []
         raise
     return sorted(document.name or "" for document in documents)
+
+
+def require_new(kind: type[Block], name: str, *, replace: bool) -> None:
+    """Raise OptionError when a block is stored under that name, unless it shall be replaced."""
+    if not replace and name in block_names(kind):
+        raise OptionError(
+            f"a {kind.get_block_type_slug()} block is called “{name}” already",
+            "choose another name, or --replace it",
+        )
+
+
+def remove_block(kind: type[Block], name: str) -> None:
+    """Remove a block; NotFoundError names the blocks of its kind."""
+    load_block(kind, name)
+    with get_client(sync_client=True) as client:
+        document = client.read_block_document_by_name(name, kind.get_block_type_slug())
+        client.delete_block_document(document.id)

@@ -61,8 +61,8 @@ class DataSourceContract:
         assert "no-such-machine" in caught.value.message
         assert case.machine_id in caught.value.hint
 
-    def test_foresees_no_error_for_a_machine_it_can_read(self, case: SourceCase) -> None:
-        seen = case.source.foresee(case.source.inspect(case.machine_id))
+    def test_preflight_finds_no_error_in_a_machine_it_can_read(self, case: SourceCase) -> None:
+        seen = case.source.preflight_source(case.source.inspect(case.machine_id))
         assert [found.what for found in seen.findings if found.severity is Severity.ERROR] == []
         assert all(found.what for found in seen.findings)
 

@@ -7,7 +7,7 @@ import pytest
 from tests.contract.data_source import DataSourceContract, SourceCase
 from tests.fakes.images import make_qcow2, make_raw
 from tests.fakes.memory import MemorySource
-from tradewind.sources.disk_image import DiskImageSource
+from tradewind.sources.images.source import DiskImageSource
 
 MiB = 1 << 20
 

@@ -64,9 +64,9 @@ class TestHttpsWriter(DiskWriterContract):
 
 
 class TestSshWriter(DiskWriterContract):
-    """Directly: what a road through the host may do to the bytes, the class above has seen.
+    """Directly: what a route through the host may do to the bytes, the class above has seen.
 
-    That an SSH writer takes that road is in tests/unit/streaming/test_over_ssh.py.
+    That an SSH writer takes that route is in tests/unit/streaming/test_over_ssh.py.
     """
 
     @pytest.fixture

@@ -8,8 +8,8 @@ from typing import cast
 
 import pytest
 
+from tradewind.morphing.linux import steps
 from tradewind.morphing.plan import STEPS
-from tradewind.morphing.steps import linux
 
 MODULES = [cast("ModuleType", step) for step in STEPS]
 
@@ -26,5 +26,5 @@ def test_a_step_is_two_functions_and_a_sentence(step: ModuleType) -> None:
 
 
 def test_every_module_is_in_the_plan() -> None:
-    present = {f"{linux.__name__}.{module.name}" for module in pkgutil.iter_modules(linux.__path__)}
+    present = {f"{steps.__name__}.{module.name}" for module in pkgutil.iter_modules(steps.__path__)}
     assert present == {step.__name__ for step in MODULES}

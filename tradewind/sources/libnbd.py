@@ -50,6 +50,10 @@ int nbd_block_status (struct nbd_handle *h, uint64_t count, uint64_t offset,
 _NO_CALLBACK: Final = _ffi.new("nbd_completion_callback *")
 
 
+# Two for each range: the protocol allows 2^20 of them in a reply (nbd/doc/proto.md).
+_ENTRIES_LIMIT: Final = 2 << 20
+
+
 class _Reply:
     """What one block status request brought for one metadata context."""
 
@@ -70,6 +74,8 @@ def _collect(
     user_data: Any, metacontext: Any, _offset: int, entries: Any, count: int, _error: Any
 ) -> int:
     reply: _Reply = _ffi.from_handle(user_data)
+    if len(reply.entries) + count > _ENTRIES_LIMIT:
+        return -1
     if _ffi.string(metacontext) == reply.context:
         reply.entries.extend(entries[index] for index in range(count))
     return 0

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from tradewind.errors import NotFoundError
 from tradewind.model.groups import MachineSelection
 from tradewind.model.machine import MachineSummary
+from tradewind.nearest import listed
 
 _TEST = Callable[[str, MachineSummary], bool]
 
@@ -14,7 +15,12 @@ _TEST = Callable[[str, MachineSummary], bool]
 _TESTS: tuple[tuple[str, str, _TEST], ...] = (
     ("names", "machine is called", lambda word, machine: word in (machine.name, machine.id)),
     ("patterns", "machine fits", lambda word, machine: fnmatchcase(machine.name, word)),
-    ("tags", "machine bears the tag", lambda word, machine: word in machine.tags),
+    # One that cannot be read may bear any tag: it is chosen, and its own run says what is wrong.
+    (
+        "tags",
+        "machine bears the tag",
+        lambda word, machine: word in machine.tags or bool(machine.problem),
+    ),
 )
 
 
@@ -39,13 +45,15 @@ def choose(
             chosen.update((machine.id, machine) for machine in found)
             idle.extend([] if found else [f"no {phrase} “{word}”"])
     if idle:
-        raise NotFoundError(f"on {source}: {'; '.join(idle)}", f"there are: {_listed(there)}")
+        raise NotFoundError(
+            f"on {source}: {'; '.join(idle)}", f"there are: {_shown(there, idle[0])}"
+        )
     return tuple(machine for machine in there if machine.id in chosen)
 
 
-def _listed(machines: Sequence[MachineSummary]) -> str:
+def _shown(machines: Sequence[MachineSummary], wanted: str) -> str:
     lines = [
         f"{machine.name} ({', '.join(machine.tags)})" if machine.tags else machine.name
         for machine in machines
     ]
-    return ", ".join(lines) or "none"
+    return listed(lines, wanted)

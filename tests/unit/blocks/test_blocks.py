@@ -19,10 +19,13 @@ from prefect.blocks.core import Block
 from pydantic import SecretStr, ValidationError
 
 import blocks
-from blocks import DiskImageFolder, LibvirtEndpoint, ProviderOptionsBlock
+from blocks import DiskImageFolder, GuestSecrets, LibvirtEndpoint, ProviderOptionsBlock
 from tradewind.errors import HostKeyError, KeyMaterialError, OptionError
 from tradewind.model.host import WorkerAccess
 from tradewind.model.options import OptionFields, ProviderOptions
+from tradewind.model.source_care import SourceCare
+from tradewind.remote.hostkey import PinnedKey
+from tradewind.units import MiB
 
 KEY = Ed25519PrivateKey.generate()
 KEY_TEXT = KEY.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
@@ -102,6 +105,17 @@ def test_workers_are_reached_directly_unless_the_form_says_otherwise() -> None:
     assert form["definitions"]["WorkerAccess"]["enum"] == ["direct", "via-host"]
     with pytest.raises(ValidationError, match="worker_access"):
         LibvirtEndpoint(**ENDPOINT, worker_access="by-magic")
+
+
+def test_what_guests_are_spared() -> None:
+    assert LibvirtEndpoint(**ENDPOINT, scratch_pool="").care() == SourceCare()
+    fields = {"scratch_pool": "fast", "scratch_reserve": 5, "scratch_reserve_percent": 0}
+    care = LibvirtEndpoint(**ENDPOINT, **fields, freeze_timeout=7).care()
+    assert (care.scratch_pool, care.freeze_timeout) == ("fast", 7)
+    assert care.reserve_of(1000 * MiB) == 5 * MiB
+    for wrong in ({"freeze_timeout": 0}, {"scratch_reserve_percent": 100}):
+        with pytest.raises(ValidationError, match=next(iter(wrong))):
+            LibvirtEndpoint(**ENDPOINT, **wrong)
 
 
 def test_access_from_key_files(tmp_path: Path) -> None:
@@ -205,3 +219,65 @@ def test_unknown_field() -> None:
 def test_folder_of_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/mover")
     assert DiskImageFolder(folder="~/exports").path == Path("/home/mover/exports")
+
+
+@pytest.mark.parametrize("password", ["nine chars", "umläut", "new\nline", "tab\t"])
+def test_a_vnc_password_that_the_protocol_does_not_know_is_refused_and_not_shown(
+    password: str,
+) -> None:
+    with pytest.raises(KeyMaterialError, match="vnc_password is more than 8") as caught:
+        GuestSecrets(vnc_password=SecretStr(password))
+    shown = "".join(traceback.format_exception(caught.value))
+    assert password not in shown
+
+
+def test_a_vnc_password_is_kept_and_none_is_none() -> None:
+    kept = GuestSecrets(vnc_password=SecretStr("eightchr")).guest_keys("vault").vnc_password
+    assert kept is not None
+    assert kept.get_secret_value() == "eightchr"
+    assert GuestSecrets(vnc_password=SecretStr("")).guest_keys("vault").vnc_password is None
+
+
+@pytest.mark.parametrize(
+    ("values", "there"),
+    [
+        ({"host": "kvm1:2222"}, ("kvm1", 2222, "mover", "system")),
+        ({"host": "mover@kvm1"}, ("kvm1", 22, "mover", "system")),
+        ({"host": "[2001:db8::1]:2222", "port": 2222}, ("2001:db8::1", 2222, "mover", "system")),
+        (
+            {"host": "qemu+ssh://x@kvm1:2222/session", "username": ""},
+            ("kvm1", 2222, "x", "session"),
+        ),
+    ],
+)
+def test_address_may_say_more_than_the_host(
+    values: dict[str, Any], there: tuple[str, int, str, str]
+) -> None:
+    found = LibvirtEndpoint(**(ENDPOINT | values))
+    assert (found.host, found.port, found.username, found.libvirt_path) == there
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"host": "other@kvm1"}, "username is “mover”, and the host's address says “other”"),
+        ({"host": "kvm1:22", "port": 2222}, "port is “2222”, and the host's address says “22”"),
+    ],
+)
+def test_what_is_said_twice_has_to_be_the_same(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        LibvirtEndpoint(**(ENDPOINT | values))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [f"256 {FINGERPRINT} root@kvm1 (ED25519)", f"3072 {FINGERPRINT} no comment (RSA)", FINGERPRINT],
+)
+def test_line_of_ssh_keygen_is_a_host_key(line: str) -> None:
+    assert PinnedKey.parse(line, "kvm1") == PinnedKey.parse(FINGERPRINT, "kvm1")
+    assert LibvirtEndpoint(**(ENDPOINT | {"host_key": line})).access().host_key == line
+
+
+def test_md5_fingerprint_is_named() -> None:
+    with pytest.raises(HostKeyError, match="MD5 fingerprint"):
+        LibvirtEndpoint(**(ENDPOINT | {"host_key": "256 MD5:16:27:ac:a5:76 root@kvm1 (ED25519)"}))

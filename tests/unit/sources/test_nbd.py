@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from tests.fakes.images import make_qcow2
 from tradewind.errors import NotFoundError, StreamError
 from tradewind.model.storage import Extent, ExtentKind
-from tradewind.sources import libnbd, nbd, qemu_nbd
+from tradewind.sources import libnbd, nbd
+from tradewind.sources.images import qemu
+from tradewind.sources.images.door import open_image
 from tradewind.sources.nbd import NbdReader, Status, clipped, merged, open_reader
 
 MiB = 1 << 20
@@ -27,7 +29,10 @@ def image(tmp_path: Path) -> bytes:
 
 @pytest.fixture
 def socket_path(tmp_path: Path, image: bytes) -> Iterator[Path]:
-    with qemu_nbd.served(tmp_path / "a.qcow2", "qcow2", tmp_path, "one") as path:
+    with (
+        open_image(tmp_path, tmp_path / "a.qcow2") as opened,
+        qemu.served(opened, tmp_path, "one") as path,
+    ):
         yield path
 
 
@@ -188,3 +193,14 @@ def test_merging_keeps_every_byte_and_alternates(parts: list[tuple[int, ExtentKi
     for extent in extents:
         [home] = [each for each in found if each.start <= extent.start < each.end]
         assert home.kind is extent.kind
+
+
+def test_a_reply_has_no_more_ranges_than_the_protocol_allows() -> None:
+    """A server that answers with more is not listened to: each would take our memory."""
+    ffi, reply = libnbd._ffi, libnbd._Reply(b"base:allocation")
+    handle, context = ffi.new_handle(reply), ffi.new("char []", b"base:allocation")
+    entries = ffi.new("uint32_t []", 2 << 20)
+    assert libnbd._collect(handle, context, 0, entries, 2 << 20, ffi.NULL) == 0
+    assert len(reply.entries) == 2 << 20
+    assert libnbd._collect(handle, context, 0, entries, 2, ffi.NULL) == -1
+    assert len(reply.entries) == 2 << 20

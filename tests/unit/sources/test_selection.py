@@ -38,6 +38,15 @@ def test_every_machine_that_fits_is_chosen_once(
     assert [machine.name for machine in found] == (chosen or ["db", "web-1", "web-2"])
 
 
+def test_a_machine_that_cannot_be_read_may_bear_any_tag() -> None:
+    broken = machine("odd").model_copy(update={"problem": "odd.toml is not TOML"})
+    there = [*THERE, broken]
+    found = choose(there, MachineSelection(tags=("big",)), "old")
+    assert [each.name for each in found] == ["db", "odd"]
+    found = choose(there, MachineSelection(names=("db",)), "old")
+    assert [each.name for each in found] == ["db"]
+
+
 def test_every_word_that_fits_nothing_is_named() -> None:
     selection = MachineSelection(names=("web-1", "web"), patterns=("WEB-*",), tags=("weekly",))
     with pytest.raises(NotFoundError) as caught:

@@ -8,21 +8,31 @@ from functools import partial
 
 import libvirt
 
+from tradewind.domainxml import attached
 from tradewind.domainxml import machine as machine_xml
-from tradewind.errors import NotFoundError
-from tradewind.host import checkpoints, domains, leftovers, power, storage, uefi
+from tradewind.errors import BadInputError, NotFoundError
+from tradewind.host import leftovers, storage
 from tradewind.host.connection import connect
-from tradewind.model.foresight import Foresight
+from tradewind.host.domain import checkpoints, domains, power, uefi
 from tradewind.model.host import HostAccess
 from tradewind.model.machine import Disk, MachineSummary, VirtualMachine
 from tradewind.model.migrate import ShutDown
 from tradewind.model.overview import MachineOverview
 from tradewind.model.run import Run
+from tradewind.model.source_care import DEFAULT_CARE, SourceCare
+from tradewind.model.source_findings import SourceFindings
 from tradewind.model.storage import Checkpoint
 from tradewind.ports import Snapshot
 from tradewind.remote import shell
-from tradewind.sources import foresight, libvirt_snapshot
-from tradewind.sources.tracking import no_bitmaps
+from tradewind.sources.libvirt import (
+    preflight,
+    snapshot_job,
+    snapshots,
+    state,
+    trial,
+    versions,
+)
+from tradewind.sources.libvirt.tracking import no_bitmaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +40,7 @@ class LibvirtSource:
     """The machines of one libvirt host."""
 
     access: HostAccess
+    care: SourceCare = DEFAULT_CARE
 
     def machines(self) -> Iterable[MachineSummary]:
         """List the domains that are not ours."""
@@ -56,15 +67,21 @@ class LibvirtSource:
                 update={
                     "autostart": domains.starts_with_host(domain),
                     "variables": variables,
+                    "states": state.look(domain),
                     "dropped": (*machine.dropped, *reason),
                 }
             )
 
-    def foresee(self, machine: VirtualMachine) -> Foresight:
-        """Look at the domain, and ask its guest agent."""
-        with connect(self.access) as connection:
+    def preflight_source(self, machine: VirtualMachine) -> SourceFindings:
+        """Look at the domain, ask its guest agent, and try to read a machine that is none."""
+        with (
+            connect(self.access) as connection,
+            shell.connect_to_host(self.access) as remote,
+        ):
             domain = domains.require_domain(connection, machine.id)
-            return foresight.foresee(connection, domain, machine)
+            seen = preflight.preflight_source(connection, remote, domain, machine, self.care)
+        tried = trial.findings(self.access, self.care)
+        return seen.model_copy(update={"findings": (*seen.findings, *tried)})
 
     def snapshot(
         self,
@@ -74,10 +91,20 @@ class LibvirtSource:
         *,
         track: bool = True,
     ) -> contextlib.AbstractContextManager[Snapshot]:
-        """Freeze one point in time and forward its NBD socket to this machine."""
-        return libvirt_snapshot.snapshot(
-            libvirt_snapshot.Wanted(
-                access=self.access, machine=machine, run=run, since=since, track=track
+        """Freeze one point in time and forward its NBD socket to this machine.
+
+        BadInputError: the machine is not as it was when it was inspected.
+        """
+        with connect(self.access) as connection:
+            _require_unchanged(connection, machine)
+        return snapshots.snapshot(
+            snapshot_job.SnapshotRequest(
+                access=self.access,
+                machine=machine,
+                run=run,
+                since=since,
+                track=track,
+                care=self.care,
             )
         )
 
@@ -107,8 +134,10 @@ class LibvirtSource:
         with connect(self.access) as connection:
             domain = domains.require_domain(connection, machine.id)
             now = _describe(connection, domain)
-        return libvirt_snapshot.forget(
-            libvirt_snapshot.Wanted(self.access, now, run, since=last, track=False)
+        return snapshots.forget(
+            snapshot_job.SnapshotRequest(
+                self.access, now, run, since=last, track=False, care=self.care
+            )
         )
 
     def clean_up(self, runs: Collection[str]) -> None:
@@ -131,14 +160,19 @@ class LibvirtSource:
         with connect(self.access) as connection:
             power.start(domains.require_domain(connection, machine.id))
 
-    def stay_off(self, machine: VirtualMachine) -> bool:
-        """Keep the machine from starting with its host; say whether it would have."""
+    def start_with_host(self, machine: VirtualMachine, *, wanted: bool) -> None:
+        """See to it that the machine starts with its host, or does not."""
         with connect(self.access) as connection:
-            return power.stay_off(domains.require_domain(connection, machine.id))
+            domains.start_with_host(connection, machine.id, wanted=wanted)
 
 
 def _movable(connection: libvirt.virConnect) -> list[libvirt.virDomain]:
-    return [each for each in connection.listAllDomains() if domains.read_label(each) is None]
+    # One whose label cannot be read any more has ended meanwhile: a twin is there for a moment.
+    return [
+        each
+        for each in connection.listAllDomains()
+        if domains.read_label(each) is None and leftovers.run_of(each.name()) is None
+    ]
 
 
 def _summary(domain: libvirt.virDomain) -> MachineSummary:
@@ -152,6 +186,7 @@ def _summary(domain: libvirt.virDomain) -> MachineSummary:
 
 def _describe(connection: libvirt.virConnect, domain: libvirt.virDomain) -> VirtualMachine:
     """Read a domain's definition, and measure and find its disks."""
+    _require_attached(domain)
     machine = machine_xml.parse_machine(
         domains.definition(domain),
         disk_facts=lambda target: domains.measure_disk(domain, target),
@@ -166,6 +201,34 @@ def _describe(connection: libvirt.virConnect, domain: libvirt.virDomain) -> Virt
     return machine.model_copy(update={"disks": disks})
 
 
+def _require_unchanged(connection: libvirt.virConnect, machine: VirtualMachine) -> None:
+    """Refuse a machine that was changed while its worker booted, say: volumes fit what it was."""
+    domain = domains.require_domain(connection, machine.id)
+    now = _describe(connection, domain)
+    state.require(now.model_copy(update={"states": state.look(domain)}))
+    if _shape(now) != _shape(machine):
+        raise BadInputError(
+            f"machine {machine.name} was started, stopped, or got other disks since it was"
+            " looked at",
+            "nothing was read; run the transfer again",
+            evidence=f"virsh dumpxml {machine.name}, then and now",
+        )
+
+
+def _shape(machine: VirtualMachine) -> tuple[object, ...]:
+    disks = [(disk.id, disk.location, disk.capacity, disk.format) for disk in machine.disks]
+    return (machine.power, *sorted(disks))
+
+
+def _require_attached(domain: libvirt.virDomain) -> None:
+    """Refuse a disk that cannot even be measured, since the running machine does not have it."""
+    if domain.isActive():
+        definition = domains.definition(domain)
+        for disk in attached.disk_differences(domain.XMLDesc(), definition):
+            if not disk.now:
+                raise state.different_disk(disk, domain.name()).error()
+
+
 def _located(connection: libvirt.virConnect, disk: Disk) -> Disk:
     """Say where a disk lies on the host, when its definition names a pool and a volume."""
     if disk.encrypted:
@@ -174,12 +237,15 @@ def _located(connection: libvirt.virConnect, disk: Disk) -> Disk:
             "decrypt it on the source (qemu-img convert), or encrypt it inside the guest instead",
         )
     if disk.location.startswith("/"):
-        return disk
+        return versions.known(connection, disk)
     pool, _, volume = disk.location.partition("/")
     if not disk.backend or disk.backend != pool:
         raise NotFoundError(
             f"disk {disk.id} is kept at {disk.location or 'no place'}, which cannot be read yet",
             "files, block devices and volumes of pools can; move the disk to one of them",
         )
-    path = str(storage.require_volume(connection, pool, volume).path())
-    return disk.model_copy(update={"location": path})
+    found = storage.require_volume(connection, pool, volume)
+    block = found.info()[0] == libvirt.VIR_STORAGE_VOL_BLOCK
+    version = storage.describe_volume(found).version
+    seen = {"location": str(found.path()), "block": block, "version": version}
+    return disk.model_copy(update=seen)

@@ -1,31 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Machines that are disk images in a folder, each described by a small TOML file.
+"""Machines that are disk images in a folder, each described by a small TOML file."""
 
-`web.toml` describes machine "web"; only vcpus, memory and one disk have to be there::
-
-    name = "web"                 # default: the file's name
-    vcpus = 2
-    memory = 2048                # MiB
-    firmware = "uefi"            # default: "bios"
-    secure_boot = false
-    tpm = false
-    clock = "localtime"          # default: "utc"
-    os_hint = "debian"
-    tags = ["nightly"]           # to choose machines by; default: none
-
-    [[disks]]
-    file = "web-root.qcow2"      # inside the folder
-    format = "raw"               # raw has to be said; qcow2 is recognised
-    id = "root"                  # default: the file's name without its suffix
-    bus = "sata"                 # default: "virtio"
-
-    [[nics]]
-    mac = "52:54:00:00:00:01"
-    network = "lan"
-    model = "e1000e"             # default: "virtio"
-"""
-
-import tomllib
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -34,64 +10,32 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from pydantic import Field, ValidationError
-
 from tradewind.errors import NotFoundError, OptionError, TradewindError
 from tradewind.model.finding import note
-from tradewind.model.foresight import Foresight, GuestSeen
 from tradewind.model.machine import (
-    Clock,
     Disk,
     Firmware,
-    FirmwareKind,
     MachineSummary,
-    Nic,
     PowerState,
     VirtualMachine,
 )
 from tradewind.model.migrate import ShutDown
 from tradewind.model.overview import MachineOverview
-from tradewind.model.record import Record, faults
 from tradewind.model.run import Run
+from tradewind.model.source_findings import GuestSeen, SourceFindings
 from tradewind.model.storage import Checkpoint, Extent, Tracking
+from tradewind.nearest import listed
 from tradewind.ports import DiskReader, Snapshot
 from tradewind.private_folders import private_folder
-from tradewind.sources import nbd, qemu_nbd
-from tradewind.sources.image_format import check_format, check_references
+from tradewind.sources import nbd
+from tradewind.sources.images import confinement, qemu
+from tradewind.sources.images.description import DescribedDisk, Description, read_description
+from tradewind.sources.images.door import open_image
 from tradewind.units import MiB
 
 _SUFFIX: Final = ".toml"
+ASSUMED_BUS: Final = "virtio"
 UNTRACKED: Final = "nothing tracks what changes in an image file"
-
-
-class DescribedDisk(Record):
-    """One [[disks]] entry."""
-
-    file: str
-    format: str | None = None
-    id: str | None = None
-    bus: str = "virtio"
-
-    @property
-    def name(self) -> str:
-        """What the disk is called within the machine."""
-        return self.id or Path(self.file).stem
-
-
-class Description(Record):
-    """One machine's TOML file; `memory` is MiB."""
-
-    name: str | None = None
-    vcpus: int = Field(gt=0)
-    memory: int = Field(gt=0)
-    firmware: FirmwareKind = FirmwareKind.BIOS
-    secure_boot: bool = False
-    tpm: bool = False
-    clock: Clock = Clock.UTC
-    os_hint: str | None = None
-    tags: tuple[str, ...] = ()
-    disks: tuple[DescribedDisk, ...] = Field(min_length=1)
-    nics: tuple[Nic, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +45,8 @@ class DiskImageSource:
     path: Path
 
     def machines(self) -> Iterable[MachineSummary]:
-        """List the descriptions; a faulty one is an OptionError that names it."""
-        return [_summary(path, _read(path)) for path in self._descriptions()]
+        """List the descriptions; of a faulty one no more is known than its name."""
+        return [_summary_of(path) for path in self._descriptions()]
 
     def overview(self) -> Iterable[MachineOverview]:
         """Describe all machines; images are measured, and not checked as a whole."""
@@ -113,15 +57,13 @@ class DiskImageSource:
 
     def inspect(self, machine_id: str) -> VirtualMachine:
         """Describe one machine; its images are checked, qcow2 as a whole."""
-        machine = _machine(self._find(machine_id))
-        for disk in machine.disks:
-            _check(disk)
-        return machine
+        return _machine(self._find(machine_id), whole=True)
 
-    def foresee(self, machine: VirtualMachine) -> Foresight:
+    def preflight_source(self, machine: VirtualMachine) -> SourceFindings:
         """Say what every image has to have said; the images were checked by `inspect`."""
-        return Foresight(
+        return SourceFindings(
             findings=(
+                *confinement.find().findings(),
                 note(
                     "each execution reads all of the images; what is equal is not sent",
                     "if that takes too long, transfer the machine from a libvirt host",
@@ -170,9 +112,8 @@ class DiskImageSource:
     def start(self, machine: VirtualMachine) -> None:
         """Do nothing: an image does not run."""
 
-    def stay_off(self, machine: VirtualMachine) -> bool:
+    def start_with_host(self, machine: VirtualMachine, *, wanted: bool) -> None:
         """Do nothing: nobody starts an image."""
-        return False
 
     def _descriptions(self) -> list[Path]:
         if self.path.is_file() and self.path.suffix == _SUFFIX:
@@ -188,8 +129,8 @@ class DiskImageSource:
         found = {path.stem: path for path in self._descriptions()}
         if machine_id not in found:
             raise NotFoundError(
-                f"No machine {machine_id!r} in {self.path}",
-                f"there are: {', '.join(found) or 'none'}",
+                f"no machine “{machine_id}” in {self.path}",
+                f"there are: {listed(found, machine_id)}",
             )
         return found[machine_id]
 
@@ -201,6 +142,7 @@ class ImageSnapshot:
     sockets: Mapping[str, Path]
     moment: datetime
     checkpoint: Checkpoint | None = None
+    notes: tuple[str, ...] = ()
 
     def tracking(self, disk: Disk) -> Tracking:
         """Say why all of the disk is looked at."""
@@ -220,28 +162,18 @@ class ImageSnapshot:
         return nbd.open_reader(self.sockets[disk.id])
 
 
-def _serve(disk: Disk, sockets: Path, name: str) -> AbstractContextManager[Path]:
-    path = Path(disk.location)
-    if disk.format == "qcow2":
-        check_references(path, Path(disk.backend))
-    return qemu_nbd.served(path, disk.format, sockets, name)
+@contextmanager
+def _serve(disk: Disk, sockets: Path, name: str) -> Iterator[Path]:
+    """Open the image anew, and refuse anew: it may be another file since it was inspected."""
+    with ExitStack() as stack:
+        image = stack.enter_context(
+            open_image(Path(disk.backend), Path(disk.location), disk.format)
+        )
+        yield stack.enter_context(qemu.served(image, sockets, name))
 
 
-def _read(path: Path) -> Description:
-    try:
-        description = Description.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise OptionError(f"{path} is not TOML: {error}") from None
-    except ValidationError as error:
-        raise OptionError(f"{path}: {faults(error)}", "correct the description") from None
-    names = [disk.name for disk in description.disks]
-    if len(set(names)) < len(names):
-        raise OptionError(f"{path}: two disks have the same name", 'give each an "id" of its own')
-    return description
-
-
-def _machine(path: Path) -> VirtualMachine:
-    description = _read(path)
+def _machine(path: Path, *, whole: bool = False) -> VirtualMachine:
+    description = read_description(path)
     return VirtualMachine(
         id=path.stem,
         name=description.name or path.stem,
@@ -251,7 +183,7 @@ def _machine(path: Path) -> VirtualMachine:
         tpm=description.tpm,
         clock=description.clock,
         os_hint=description.os_hint,
-        disks=tuple(_disk(path, entry) for entry in description.disks),
+        disks=tuple(_disk(path, entry, whole=whole) for entry in description.disks),
         nics=description.nics,
     )
 
@@ -259,15 +191,11 @@ def _machine(path: Path) -> VirtualMachine:
 def _summary_of(path: Path) -> MachineSummary:
     """Read what a list says of a machine, as far as its description can be read."""
     try:
-        return _summary(path, _read(path))
-    except TradewindError:
-        return MachineSummary(id=path.stem, name=path.stem, power=PowerState.SHUT_OFF)
-
-
-def _check(disk: Disk) -> None:
-    if disk.format == "qcow2":
-        for each in check_references(Path(disk.location), Path(disk.backend)):
-            qemu_nbd.check_qcow2(each)
+        return _summary(path, read_description(path))
+    except TradewindError as error:
+        return MachineSummary(
+            id=path.stem, name=path.stem, power=PowerState.SHUT_OFF, problem=error.message
+        )
 
 
 def _summary(path: Path, description: Description) -> MachineSummary:
@@ -279,24 +207,37 @@ def _summary(path: Path, description: Description) -> MachineSummary:
     )
 
 
-def _disk(description: Path, entry: DescribedDisk) -> Disk:
+def _disk(description: Path, entry: DescribedDisk, *, whole: bool) -> Disk:
     folder = description.parent.resolve()
-    path = (folder / entry.file).resolve()
-    if not path.is_relative_to(folder):
+    path = Path(os.path.realpath(folder / entry.file))
+    if not path.is_relative_to(folder) or path == folder:
         raise OptionError(
             f"{description}: {entry.file} is outside the folder", "put the image into the folder"
         )
-    if not path.is_file():
-        raise NotFoundError(f"{description}: there is no file {entry.file}", f"put it in {folder}")
-    image_format = check_format(path, entry.format)
-    if image_format == "qcow2":
-        check_references(path, folder)
-    return Disk(
-        id=entry.name,
-        capacity=qemu_nbd.virtual_size(path, image_format),
-        allocation=path.stat().st_blocks * 512,
-        format=image_format,
-        location=str(path),
-        backend=str(folder),
-        bus=entry.bus,
-    )
+    with _named(description, entry, folder), open_image(folder, path, entry.format or "") as image:
+        capacity = qemu.measure(image)
+        if whole:
+            qemu.check(image)
+        return Disk(
+            id=entry.name,
+            capacity=capacity,
+            allocation=image.allocation,
+            format=image.format,
+            location=str(path),
+            backend=str(folder),
+            bus=entry.bus or ASSUMED_BUS,
+            bus_said=entry.bus is not None,
+        )
+
+
+@contextmanager
+def _named(description: Path, entry: DescribedDisk, folder: Path) -> Iterator[None]:
+    """Say of a file that is not there where it is named."""
+    try:
+        yield
+    except NotFoundError as error:
+        if error.message != f"{folder / entry.file} is missing":
+            raise
+        raise NotFoundError(
+            f"{description}: there is no file {entry.file}", f"put it in {folder}"
+        ) from None

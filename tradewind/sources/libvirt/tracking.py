@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from tradewind.domainxml.backup import BackupDisk
-from tradewind.host.backup import NO_BITMAPS
+from tradewind.host.domain.backup import NO_BITMAPS, OLD_IMAGE
 from tradewind.model.machine import Disk, VirtualMachine
 from tradewind.model.storage import Checkpoint, TrackedDisk, Tracking
 from tradewind.units import human_size
 
+_NO_EXTENSIONS: Final = 2
+READ_ONLY: Final = "it is read-only, so that no dirty bitmap can be written into its image"
 SWITCHED_OFF: Final = "tracking changes is switched off"
 NO_CHECKPOINT: Final = "there is no checkpoint yet that its changes could be counted from"
 NOT_COVERED: Final = "the last checkpoint does not cover it"
@@ -23,14 +25,18 @@ def backup_disk(disk: Disk, scratch: str, since: Checkpoint | None, *, track: bo
         target=disk.id,
         scratch=scratch,
         since=since.name if since and not why else None,
-        tracked=track and disk.format == "qcow2",
+        tracked=track and not no_bitmaps(disk),
         why=why,
     )
 
 
 def no_bitmaps(disk: Disk) -> str:
     """Say why changes of this disk cannot be tracked; "" where they can."""
-    return "" if disk.format == "qcow2" else f"{NO_BITMAPS} ({disk.format})"
+    if disk.format != "qcow2":
+        return f"{NO_BITMAPS} ({disk.format})"
+    if disk.version == _NO_EXTENSIONS:
+        return OLD_IMAGE
+    return READ_ONLY if disk.read_only else ""
 
 
 def _why_in_full(disk: Disk, since: Checkpoint | None, *, track: bool) -> str:
