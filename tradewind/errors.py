@@ -17,6 +17,7 @@ TradewindError
 │   └── HypervisorBusyError     the same operation may succeed a little later  (transient)
 ├── LateError                   a condition did not come true in time
 │   └── BootFailedError         a machine did not prove that it booted
+├── FencingError                two machines of one identity could run: a person has to look
 ├── RemoteCommandError          a command on a host or in a worker failed
 ├── StreamError                 bytes could not be moved                       (transient)
 │   └── WriterError             the writer service refused an operation
@@ -134,6 +135,10 @@ class LateError(TradewindError):
 
 class BootFailedError(LateError):
     """A machine did not prove that it booted."""
+
+
+class FencingError(TradewindError):
+    """It cannot be proven that only one machine of an identity would run; nothing was touched."""
 
 
 class RemoteCommandError(TradewindError):

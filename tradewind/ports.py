@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from tradewind.model.foresight import Foresight
-from tradewind.model.guest import GuestOS, MorphOptions, Outcome
+from tradewind.model.guest import GuestOS, MorphOptions, Outcome, Reach
 from tradewind.model.machine import Disk, MachineSummary, VirtualMachine
 from tradewind.model.migrate import ShutDown
 from tradewind.model.overview import MachineOverview
 from tradewind.model.progress import DiskProgress
 from tradewind.model.run import Run
+from tradewind.model.source_findings import SourceFindings
 from tradewind.model.storage import Checkpoint, Extent, Tracking
 
 ProgressListener = Callable[[DiskProgress], None]
@@ -42,7 +42,7 @@ class DataSource(Protocol):
         """Describe one machine; NotFoundError names it and the ones there are."""
         ...
 
-    def foresee(self, machine: VirtualMachine) -> Foresight:
+    def preflight_source(self, machine: VirtualMachine) -> SourceFindings:
         """Say what would keep the machine from being read; nothing is changed."""
         ...
 
@@ -89,8 +89,8 @@ class DataSource(Protocol):
         """Start the machine where it was; nothing happens when it runs."""
         ...
 
-    def stay_off(self, machine: VirtualMachine) -> bool:
-        """Keep the machine from starting with its host; say whether it would have."""
+    def start_with_host(self, machine: VirtualMachine, *, wanted: bool) -> None:
+        """See to it that the machine starts with its host, or does not; nothing happens when so."""
         ...
 
 
@@ -110,6 +110,11 @@ class Snapshot(Protocol):
     @property
     def checkpoint(self) -> Checkpoint | None:
         """What to pass as `since` next time; None when no change is tracked from here on."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Say what a person has to know of it, as things are now; for the report."""
         ...
 
     def tracking(self, disk: Disk) -> Tracking:
@@ -207,14 +212,28 @@ class Remote(Protocol):
 
 
 class GuestTree(Protocol):
-    """The guest's files, from its own root; nothing leads out of it, symlinks included."""
+    """The guest's files, from its own root; nothing leads out of it, symlinks included.
+
+    Only regular files and folders are opened. A folder of more than 10,000 entries is an error.
+    """
 
     def exists(self, path: str) -> bool:
         """Whether the path exists (a dangling symlink does not)."""
         ...
 
+    def present(self, *paths: str) -> tuple[str, ...]:
+        """Say which of these paths exist, in their order."""
+        ...
+
     def read_text(self, path: str) -> str:
         """Read a text file of at most 1 MiB; MorphingError names it when it is missing."""
+        ...
+
+    def read_texts(self, *patterns: str) -> dict[str, str]:
+        """Read all text files that match ("*", "?"), by path, at most 1 MiB each and 8 MiB in all.
+
+        What is no regular file is left out. MorphingError names what is over a bound.
+        """
         ...
 
     def write_text(self, path: str, text: str, mode: int = 0o644) -> None:
@@ -233,8 +252,19 @@ class GuestTree(Protocol):
         """Name the entries of a folder, sorted; empty when there is no such folder."""
         ...
 
-    def run(self, argv: Sequence[str], *, timeout: float = 60, check: bool = True) -> Completed:
-        """Run a command inside the guest's root."""
+    def label(self, labels: Sequence[tuple[str, str]]) -> None:
+        """Give files SELinux labels: pairs of path and label."""
+        ...
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float = 60,
+        check: bool = True,
+        reach: Reach = Reach.FILES,
+    ) -> Completed:
+        """Run a command inside the guest's root; LateError names it when it did not end."""
         ...
 
 

@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 from types import FrameType
 
 import pytest
@@ -95,13 +96,42 @@ def test_signal_gets_through_a_long_call(alarm: None) -> None:
     releasing.start()
 
     def work() -> None:
-        c.pthread_mutex_lock(lock)
-        ended.set()
+        try:
+            c.pthread_mutex_lock(lock)
+        finally:
+            ended.set()
 
     signal.setitimer(signal.ITIMER_REAL, 0.1)
     with pytest.raises(Stop):
         run_interruptibly(work)
-    assert not ended.is_set()  # the call goes on in its thread, as promised
+    assert not ended.is_set()  # the call hangs on in its thread, as promised
     releasing.cancel()
     c.pthread_mutex_unlock(lock)
     assert ended.wait(5)
+
+
+def test_call_that_was_told_to_end_gives_back_what_it_was_lent(alarm: None) -> None:
+    """And does nothing more: nobody knows of it any longer."""
+    said: list[str] = []
+    over = threading.Event()
+
+    def work() -> None:
+        try:
+            for _ in range(6000):
+                time.sleep(0.05)
+            said.append("went on")
+        finally:
+            said.append("gave back")
+            over.set()
+
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    with pytest.raises(Stop):
+        run_interruptibly(work)
+    assert over.wait(60)
+    assert said == ["gave back"]
+
+
+def test_long_call_knows_what_its_caller_knows() -> None:
+    known: ContextVar[str] = ContextVar("known")
+    known.set("the flow run")
+    assert run_interruptibly(known.get) == "the flow run"

@@ -24,6 +24,9 @@ PATIENCE = 30
 # Any number does, as long as nobody else uses it in the same database.
 _LOCK: Final = 0x7472_6164
 
+# A SQLite database in memory.
+_NOTHING: Final = "sqlite://"
+
 
 def open_database(place: str) -> Engine:
     """Open a SQLite file (a plain path) or any SQLAlchemy URL, and run missing migrations.
@@ -40,6 +43,19 @@ def open_database(place: str) -> Engine:
         engine.dispose()
         raise refusal(engine.url, error) from None
     return engine
+
+
+def without_password(place: str) -> str:
+    """Write a database's URL so that it can be shown; a path stays as it is."""
+    return make_url(place).render_as_string() if "://" in place else place
+
+
+def seen(place: str) -> str:
+    """Name what to open for a look: where no file is yet, an empty database that leaves none."""
+    if "://" in place and make_url(place).get_backend_name() != "sqlite":
+        return place
+    path = Path(make_url(place).database or "" if "://" in place else place).expanduser()
+    return place if path.exists() else _NOTHING
 
 
 def refusal(url: URL, error: DatabaseError) -> TradewindError:

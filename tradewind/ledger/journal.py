@@ -11,16 +11,18 @@ from sqlalchemy.exc import DatabaseError
 from sqlmodel import Session, col, delete, select
 
 from tradewind.errors import BadInputError, NotFoundError
-from tradewind.ledger import owners, replicas, runs
+from tradewind.ledger import outages, owners, replicas, runs
 from tradewind.ledger.database import open_database, refusal
+from tradewind.ledger.outages import Outages
 from tradewind.ledger.rows import checkpoint_of, replica_of, row_of, transfer_of
-from tradewind.ledger.tables import DiskRow, RunRow, TransferRow
+from tradewind.ledger.tables import DiskRow, OutageRow, RunRow, TransferRow
 from tradewind.model.ledger import Life, Owner, RunKind, RunState, RunSummary, Transfer
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.record import Record
 from tradewind.model.replica import PastRun, ReplicaState
 from tradewind.model.run import Run, new_run_id
 from tradewind.model.storage import Checkpoint, RenamedDisk, ReplicaVolume
+from tradewind.nearest import listed
 
 
 @contextlib.contextmanager
@@ -38,6 +40,7 @@ class Ledger:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.outages = Outages(self._transaction)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[Session]:
@@ -46,6 +49,10 @@ class Ledger:
                 yield session
         except DatabaseError as error:
             raise refusal(self._engine.url, error) from None
+
+    def transaction(self) -> contextlib.AbstractContextManager[Session]:
+        """Lend a transaction to the other modules of this room."""
+        return self._transaction()
 
     def note_transfer(self, source: str, destination: str, machine: VirtualMachine) -> Transfer:
         """Find the transfer of a machine, or begin to remember it; keep what it is like now."""
@@ -72,17 +79,25 @@ class Ledger:
             return transfer_of(row)
 
     def find_transfer(self, source: str, destination: str, machine: str) -> Transfer:
-        """Find a transfer by the machine's name or id; NotFoundError names the ones there are."""
+        """Find a transfer by the machine's name or id; NotFoundError names the ones there are.
+
+        A machine that was made anew under an old name is another one. The name then means the one
+        whose replica is the most recent.
+        """
         with self._transaction() as session:
             rows = session.exec(
-                select(TransferRow).where(
-                    TransferRow.source == source, TransferRow.destination == destination
+                select(TransferRow)
+                .where(TransferRow.source == source, TransferRow.destination == destination)
+                .order_by(
+                    col(TransferRow.consistent).is_(None),
+                    col(TransferRow.consistent).desc(),
+                    col(TransferRow.created).desc(),
                 )
             ).all()
         for row in rows:
             if machine in (row.machine_id, row.machine_name):
                 return transfer_of(row)
-        there = ", ".join(sorted(row.machine_name for row in rows)) or "none"
+        there = listed((row.machine_name for row in rows), machine)
         raise NotFoundError(
             f"no replica of “{machine}” from {source} on {destination}",
             f"transfer it first; there are replicas of: {there}",
@@ -101,17 +116,19 @@ class Ledger:
     def begin(self, transfer: Transfer, kind: RunKind, owner: Owner | None = None) -> Run:
         """Begin a run; BusyError while another one works on the same transfer.
 
-        A run whose process can be proven dead does not count: it is marked as abandoned.
+        A run whose process can be proven dead does not count: it is marked as abandoned. An
+        outage that is open does, unless this process drives it.
         """
         run = Run(id=new_run_id(), transfer=transfer.id, begun=datetime.now(UTC))
         with self._transaction() as session:
             runs.lock(session, transfer)
+            outages.admit(session, transfer, run.id, kind)
             for other in session.exec(
                 select(RunRow).where(
                     RunRow.transfer_id == transfer.id, RunRow.state == RunState.RUNNING
                 )
             ):
-                runs.take_over(other, transfer)
+                runs.take_over(session, other, transfer)
                 session.add(other)
             session.add(
                 RunRow(
@@ -125,10 +142,24 @@ class Ledger:
             )
         return run
 
-    def finish(self, run: Run, state: RunState, report: Record | None = None) -> None:
-        """Write down how a run ended."""
+    def finish(
+        self, run: Run, state: RunState, report: Record | None = None, *, gives_away: bool = False
+    ) -> None:
+        """Write down how a run ended, and whether the replica's volumes are a machine's now.
+
+        The end of a deployment that went well is the point of no return of its outage.
+        """
         with self._transaction() as session:
             runs.end(session, run, state, report)
+            if state is RunState.COMPLETED:
+                outages.pass_the_point(session, run.id)
+            if gives_away:
+                replicas.give_away(session, run.transfer)
+
+    def is_completed(self, run_id: str) -> bool:
+        """Whether a run ended well, or its machine was kept: nothing that it made may be undone."""
+        with self._transaction() as session:
+            return runs.life_of(session, run_id) is Life.FINISHED
 
     def complete(
         self, run: Run, report: Record, moment: datetime, checkpoint: Checkpoint | None
@@ -164,6 +195,12 @@ class Ledger:
             ).first()
         return (RunKind(row.kind), row.report) if row and row.report else None
 
+    def report_of(self, run_id: str) -> str | None:
+        """Return the report (JSON) of a run that ended well."""
+        with self._transaction() as session:
+            row = session.get(RunRow, run_id)
+            return row.report if row is not None else None
+
     def last_runs(self, transfer_id: str, count: int) -> list[RunSummary]:
         """List the latest runs on a transfer, the latest first."""
         with self._transaction() as session:
@@ -188,9 +225,12 @@ class Ledger:
     def life_of(self, run_id: str) -> Life | None:
         """Say whether a run's process lives; None for a run that this ledger does not know.
 
-        A run that ended well is FINISHED and not DEAD: what it made belongs to somebody.
+        A run that ended well is FINISHED and not DEAD: what it made belongs to somebody. So does
+        what a HELD one made: the new machine of an outage that a person has to decide about.
         """
         with self._transaction() as session:
+            if outages.holds(session, run_id):
+                return Life.HELD
             return runs.life_of(session, run_id)
 
     def ended_badly(self, transfer_id: str) -> frozenset[str]:
@@ -211,6 +251,7 @@ class Ledger:
                 f"{host} is this machine", "what died here is found by `tradewind sweep`"
             )
         with self._transaction() as session:
+            outages.disown(session, host)
             return runs.give_up(session, host)
 
     def abandon_dead(self) -> tuple[str, ...]:
@@ -266,19 +307,10 @@ class Ledger:
             row.capacity = capacity
             session.add(row)
 
-    def give_away(self, transfer_id: str) -> None:
-        """Forget all volumes of a replica: they belong to a machine now."""
-        with self._transaction() as session:
-            for row in session.exec(select(DiskRow).where(DiskRow.transfer_id == transfer_id)):
-                session.delete(row)
-            transfer = session.get_one(TransferRow, transfer_id)
-            transfer.synced = transfer.checkpoint = None
-            session.add(transfer)
-
     def forget_transfer(self, transfer_id: str) -> None:
         """Forget a transfer, its volumes, its runs and their reports, all at once."""
         with self._transaction() as session:
-            for table in (DiskRow, RunRow):
+            for table in (DiskRow, OutageRow, RunRow):
                 session.exec(delete(table).where(col(table.transfer_id) == transfer_id))
             session.exec(delete(TransferRow).where(col(TransferRow.id) == transfer_id))
 

@@ -52,3 +52,12 @@ def _has_volumes(session: Session, row: TransferRow) -> bool:
     """Whether there is a replica still; a deployment without a clone gives its volumes away."""
     volumes = select(DiskRow).where(DiskRow.transfer_id == row.id)
     return session.exec(volumes).first() is not None
+
+
+def give_away(session: Session, transfer_id: str) -> None:
+    """Forget all volumes of a replica: they belong to a machine now."""
+    for row in session.exec(select(DiskRow).where(DiskRow.transfer_id == transfer_id)):
+        session.delete(row)
+    transfer = session.get_one(TransferRow, transfer_id)
+    transfer.synced = transfer.checkpoint = None
+    session.add(transfer)

@@ -36,6 +36,8 @@ def replica_of(row: DiskRow) -> ReplicaVolume:
         location=row.location,
         base=row.base,
         exact=row.exact,
+        generation=row.generation,
+        writer=row.writer,
     )
 
 
@@ -53,4 +55,6 @@ def row_of(transfer_id: str, replica: ReplicaVolume) -> DiskRow:
         location=replica.location,
         base=replica.base,
         exact=replica.exact,
+        generation=replica.generation,
+        writer=replica.writer,
     )

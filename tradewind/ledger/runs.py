@@ -7,15 +7,22 @@ from sqlmodel import Session, col, select
 
 from tradewind.errors import BusyError
 from tradewind.ledger import owners
-from tradewind.ledger.tables import RunRow, TransferRow
+from tradewind.ledger.tables import KeptRow, RunRow, TransferRow
 from tradewind.model.ledger import Life, Owner, RunKind, RunState, RunSummary, Transfer
 from tradewind.model.record import Record
 from tradewind.model.run import Run
 
 
 def end(session: Session, run: Run, state: RunState, report: Record | None) -> None:
-    """Write down how a run ended."""
+    """Write down how a run ended; one that was completed stays so.
+
+    One that failed, and whose machine was kept, is KEPT.
+    """
     row = session.get_one(RunRow, run.id)
+    if row.state == RunState.COMPLETED:
+        return
+    if state is RunState.FAILED and session.get(KeptRow, run.id) is not None:
+        state = RunState.KEPT
     row.state, row.ended = state, datetime.now(UTC)
     row.report = report.model_dump_json() if report else None
     session.add(row)
@@ -30,12 +37,17 @@ def lock(session: Session, transfer: Transfer) -> None:
         )
 
 
-def take_over(other: RunRow, transfer: Transfer) -> None:
+def _lost(session: Session, row: RunRow) -> RunState:
+    """Say what a run is whose process died: one that had decided to keep its machine is KEPT."""
+    return RunState.KEPT if session.get(KeptRow, row.id) else RunState.ABANDONED
+
+
+def take_over(session: Session, other: RunRow, transfer: Transfer) -> None:
     """Mark another run of a transfer as abandoned; BusyError unless it is proven dead."""
     owner = Owner.model_validate_json(other.owner)
     match owners.life(owner):
         case Life.DEAD:
-            other.state, other.ended = RunState.ABANDONED, datetime.now(UTC)
+            other.state, other.ended = _lost(session, other), datetime.now(UTC)
         case Life.ALIVE:
             raise BusyError(
                 f"{other.kind} {other.id} works on {transfer.machine.name} already"
@@ -47,7 +59,7 @@ def take_over(other: RunRow, transfer: Transfer) -> None:
                 f"{other.kind} {other.id} of {transfer.machine.name} was begun on {owner.host}"
                 f" (process {owner.pid}), and from here nobody can tell whether it still runs",
                 f"look there, and run the sweep there; if that machine is gone for good:"
-                f" tradewind give-up {owner.host}",
+                f" tradewind controller forget {owner.host}",
             )
 
 
@@ -70,7 +82,8 @@ def life_of(session: Session, run_id: str) -> Life | None:
     row = session.get(RunRow, run_id)
     if row is None:
         return None
-    if row.state == RunState.COMPLETED:
+    kept = session.get(KeptRow, run_id) is not None
+    if kept or row.state in (RunState.COMPLETED, RunState.KEPT):
         return Life.FINISHED
     if row.state != RunState.RUNNING:
         return Life.DEAD
@@ -117,7 +130,7 @@ def give_up(session: Session, host: str) -> tuple[str, ...]:
     running = session.exec(select(RunRow).where(RunRow.state == RunState.RUNNING)).all()
     lost = [row for row in running if Owner.model_validate_json(row.owner).host == host]
     for row in lost:
-        row.state, row.ended = RunState.ABANDONED, datetime.now(UTC)
+        row.state, row.ended = _lost(session, row), datetime.now(UTC)
         session.add(row)
     return tuple(row.id for row in lost)
 
@@ -129,6 +142,6 @@ def abandon_dead(session: Session) -> tuple[str, ...]:
         row for row in running if owners.life(Owner.model_validate_json(row.owner)) is Life.DEAD
     ]
     for row in dead:
-        row.state, row.ended = RunState.ABANDONED, datetime.now(UTC)
+        row.state, row.ended = _lost(session, row), datetime.now(UTC)
         session.add(row)
     return tuple(row.id for row in dead)

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Column, DateTime, Dialect, Text, TypeDecorato
 from sqlmodel import Field, SQLModel
 
 
-class Moment(TypeDecorator[datetime]):
+class UtcDateTime(TypeDecorator[datetime]):
     """A moment in UTC: SQLite forgets the time zone, and the comparison with it then fails."""
 
     impl = DateTime(timezone=True)
@@ -39,11 +39,11 @@ class TransferRow(SQLModel, table=True):
     machine_id: str = Field(max_length=NAME_LENGTH)
     machine_name: str = Field(index=True, max_length=NAME_LENGTH)
     machine: str = Field(sa_column=Column(Text, nullable=False))
-    created: datetime = Field(sa_column=Column(Moment(), nullable=False))
+    created: datetime = Field(sa_column=Column(UtcDateTime(), nullable=False))
     # None while the replica is being written to, or was left half-written.
-    synced: datetime | None = Field(default=None, sa_column=Column(Moment()))
+    synced: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
     # The last point in time that the replica was made equal to; it stays known afterwards.
-    consistent: datetime | None = Field(default=None, sa_column=Column(Moment()))
+    consistent: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
     checkpoint: str | None = Field(default=None, sa_column=Column(Text))
 
 
@@ -56,10 +56,32 @@ class RunRow(SQLModel, table=True):
     transfer_id: str = Field(foreign_key="transfer.id", index=True, max_length=8)
     kind: str = Field(max_length=16)
     state: str = Field(index=True, max_length=16)
-    begun: datetime = Field(sa_column=Column(Moment(), nullable=False))
-    ended: datetime | None = Field(default=None, sa_column=Column(Moment()))
+    begun: datetime = Field(sa_column=Column(UtcDateTime(), nullable=False))
+    ended: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
     owner: str = Field(sa_column=Column(Text, nullable=False))
     report: str | None = Field(default=None, sa_column=Column(Text))
+
+
+class OutageRow(SQLModel, table=True):
+    """One outage of a move: from before the shutdown until exactly one machine is in charge."""
+
+    __tablename__ = "outage"
+
+    id: str = Field(primary_key=True, max_length=12)
+    transfer_id: str = Field(foreign_key="transfer.id", index=True, max_length=8)
+    begun: datetime = Field(sa_column=Column(UtcDateTime(), nullable=False))
+    ended: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
+    phase: str = Field(max_length=24)
+    end: str | None = Field(default=None, max_length=16)
+    # The original as it was before, and what was asked for: what it takes to go on or back.
+    machine: str = Field(sa_column=Column(Text, nullable=False))
+    request: str = Field(sa_column=Column(Text, nullable=False))
+    # None when somebody gave up the machine that its process ran on.
+    owner: str | None = Field(default=None, sa_column=Column(Text))
+    # The run that makes the new machine, and that machine, from before it is defined.
+    deployment: str | None = Field(default=None, index=True, max_length=12)
+    new_name: str | None = Field(default=None, max_length=NAME_LENGTH)
+    new_uuid: str | None = Field(default=None, max_length=36)
 
 
 class DiskRow(SQLModel, table=True):
@@ -81,6 +103,22 @@ class DiskRow(SQLModel, table=True):
     # The checkpoint since which clean ranges need not be looked at, and whether all is as of it.
     base: str | None = Field(default=None, max_length=64)
     exact: bool = False
+    # The last writing, as the volume's witness on the host has it too.
+    generation: int = 0
+    writer: str = Field(default="", max_length=12)
+
+
+class KeptRow(SQLModel, table=True):
+    """A machine that waits for a person; it outlives the transfer that it came from."""
+
+    __tablename__ = "kept"
+
+    run: str = Field(primary_key=True, max_length=12)
+    transfer: str = Field(max_length=8)
+    domain: str = Field(max_length=NAME_LENGTH)
+    destination: str = Field(max_length=NAME_LENGTH)
+    since: datetime = Field(sa_column=Column(UtcDateTime(), nullable=False))
+    why: str = Field(sa_column=Column(Text, nullable=False))
 
 
 metadata = SQLModel.metadata

@@ -7,7 +7,7 @@ from typing import Final, Self
 from pydantic import Field, field_validator, model_validator
 
 from tradewind.errors import OptionError
-from tradewind.model.landing import Landing
+from tradewind.model.deploy_options import DeployOptions
 from tradewind.model.option_types import Text
 from tradewind.model.options import OptionOverrides, Overrides
 from tradewind.model.record import Record
@@ -43,7 +43,7 @@ class ReplicaName(Record):
 
 
 # Bases are read from the right: a form asks for the machine first, then how it shall arrive.
-class DeployRequest(Landing, ReplicaName):
+class DeployRequest(DeployOptions, ReplicaName):
     """Turn the replica of one machine into a running machine."""
 
     start: bool = Field(True, title="Start", description="Start the machine when it is ready.")
@@ -108,7 +108,7 @@ class DeployRequest(Landing, ReplicaName):
         return f"{'rehearse' if self.rehearse else 'deploy'}-{self.machine}"
 
 
-def deployment_of(transfer: TransferRequest, landing: Landing) -> DeployRequest:
+def deployment_of(transfer: TransferRequest, deploy_options: DeployOptions) -> DeployRequest:
     """Ask for the deployment of what a transfer brought."""
     return DeployRequest(
         machine=transfer.machine,
@@ -116,5 +116,5 @@ def deployment_of(transfer: TransferRequest, landing: Landing) -> DeployRequest:
         destination=transfer.destination,
         options=transfer.options,
         overrides=transfer.overrides,
-        **dict(landing),
+        **dict(deploy_options),
     )

@@ -60,6 +60,9 @@ class FileSystem(Record):
     is 0 when it fills the whole disk. `layers` are what it stands on, uppermost first; with any,
     `disk` and `partition` are where the first part of the lowest one lies. `names` are those
     device names below /dev that the guest gives it and that stay, like /dev/mapper/vg-root.
+    `disk_names` are what kernels at the source may call its disk, like /dev/sda; None when nobody
+    says how it was plugged in there, and only its place among the disks is known. `member` tells
+    the devices of one btrfs apart (its UUID_SUB).
     """
 
     device: str
@@ -72,6 +75,8 @@ class FileSystem(Record):
     partlabel: str = ""
     layers: tuple[Layer, ...] = ()
     names: tuple[str, ...] = ()
+    disk_names: tuple[str, ...] | None = None
+    member: str = ""
 
 
 class PartitionTable(StrEnum):
@@ -110,6 +115,7 @@ class GuestOS(Record):
     report. `images` tells more of each of `kernels`. `firmware` is what the machine starts with;
     `esp` is the device of its EFI system partition inside the worker, mounted or not.
     `members` are what layers are made of: containers, physical volumes, parts of arrays.
+    `partitions` are all of the disks' own, whatever is in them.
     `id_like`, `codename` and `variant` are the words of os-release(5).
     """
 
@@ -127,6 +133,7 @@ class GuestOS(Record):
     variant: str = ""
     images: tuple[Kernel, ...] = ()
     members: tuple[FileSystem, ...] = ()
+    partitions: tuple[FileSystem, ...] = ()
     disks: tuple[GuestDisk, ...] = ()
     firmware: FirmwareKind = FirmwareKind.BIOS
     esp: str = ""
@@ -147,6 +154,20 @@ class GuestOS(Record):
     def layers(self, path: str) -> tuple[Layer, ...]:
         """Say what lies between a path of the guest and the disks, uppermost first."""
         return self.file_system(path).layers
+
+
+class Reach(StrEnum):
+    """What a command inside the guest's root is lent beside the guest's files.
+
+    `DISKS` are the guest's own as device nodes, for what builds boot images or reads boot sectors;
+    `NETWORK` is the worker's, with the disks, for what installs packages and for the operator's
+    scripts; `LABELS` is the right to set security labels, for code of ours alone.
+    """
+
+    FILES = "files"
+    DISKS = "disks"
+    NETWORK = "network"
+    LABELS = "labels"
 
 
 class Outcome(Record):

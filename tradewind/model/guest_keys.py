@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What opens a guest's encrypted disks; it lives inside one flow run, and is no parameter."""
+"""What opens a guest's disks and its console; it lives inside one flow run, and is no parameter."""
 
 import base64
 
@@ -21,10 +21,14 @@ class GuestKey(Record):
 
 
 class GuestKeys(Record):
-    """All keys that may be tried; `origin` names where they come from, for messages."""
+    """All keys that may be tried; `origin` names where they come from, for messages.
+
+    `vnc_password` is what a VNC console shall ask for.
+    """
 
     secrets: tuple[GuestKey, ...] = ()
     origin: str = ""
+    vnc_password: SecretStr | None = None
 
     def for_container(self, uuid: str) -> tuple[GuestKey, ...]:
         """Choose the keys meant for a container, else those that are meant for any."""

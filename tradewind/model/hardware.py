@@ -250,6 +250,14 @@ class Hardware(Record, title="choices of its own"):
         "the source only for a machine that was started.",
     )
 
+    keep_memory_dumps: bool = Field(
+        False,
+        title="Keep memory dumps",
+        description="Where the source writes a crashed or hanging guest's memory to a file of its "
+        "host (on_crash coredump-…, watchdog action dump), have the new host do so too: its disk "
+        "needs room for that, and the file holds whatever the guest knew.",
+    )
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         topology, vcpus = self.cpu_topology, self.vcpus

@@ -10,12 +10,14 @@ from tradewind.model.record import Record
 class Purpose(StrEnum):
     """What a labelled domain is for.
 
-    A worker of either kind; the reader of a machine that is shut off; the migrated machine itself.
+    A worker of either kind; the reader of a machine that is shut off; the twin that libvirt judges
+    before a machine is moved; the migrated machine itself.
     """
 
     TRANSFER = "transfer"
     MORPHING = "morphing"
     READER = "reader"
+    TWIN = "twin"
     MACHINE = "machine"
 
 
@@ -29,7 +31,8 @@ class LabelState(StrEnum):
 class Label(Record):
     """Who made a domain, when and what for.
 
-    A temporary domain whose run no longer lives may be removed; a finished one never.
+    A temporary domain whose run no longer lives may be removed. A finished one may be removed by
+    nobody but its own run, as long as the ledger has neither completed that nor kept its machine.
     `controller` is the host name of the machine that drives the run.
     """
 

@@ -21,12 +21,16 @@ class RunKind(StrEnum):
 
 
 class RunState(StrEnum):
-    """How a run ended; RUNNING says nothing of whether its process still lives."""
+    """How a run ended; RUNNING says nothing of whether its process still lives.
+
+    A KEPT one failed, and its machine was left for a person to decide about.
+    """
 
     RUNNING = "running"
     COMPLETED = "completed"
     FAILED = "failed"
     ABANDONED = "abandoned"
+    KEPT = "kept"
 
 
 class RunSummary(Record):
@@ -73,9 +77,13 @@ class Owner(Record):
 
 
 class Life(StrEnum):
-    """What is known of a run's owner; FINISHED when the run needs none any more."""
+    """What is known of a run's owner; FINISHED when the run needs none any more.
+
+    HELD when nobody works on it and what it made may be needed: a person has to decide.
+    """
 
     ALIVE = "alive"
     DEAD = "dead"
     FINISHED = "finished"
+    HELD = "held"
     UNKNOWN = "unknown"

@@ -9,12 +9,15 @@ from tradewind.model.record import Record
 class LeftoverKind(StrEnum):
     """What sort of thing was left."""
 
+    FREEZE = "frozen guest"
     BACKUP_JOB = "backup job"
     CHECKPOINT = "checkpoint"
     DOMAIN = "domain"
+    TWIN = "twin"
     NETWORK = "network"
     VOLUME = "volume"
     FOLDER = "folder"
+    WITNESS = "witness"
 
 
 class Leftover(Record):

@@ -6,6 +6,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from tradewind.model.record import Record
+from tradewind.model.source_state import SourceState
 from tradewind.model.uefi import UefiVariables
 
 
@@ -43,8 +44,11 @@ class Disk(Record):
     `id` is unique within the machine and stable between executions (the target name "sda" on a
     libvirt source). `location` says where the source keeps it, `backend` in which pool or folder.
     `capacity` and `allocation` are bytes; `allocation` is what the source really stores. `sector`
-    is the smallest block that the guest can read, in bytes. `encrypted` says that the source's
-    host encrypts it.
+    is the smallest block that the guest can read, in bytes. `bus_said` is false where `bus` is our
+    assumption: nobody says how the guest sees the disk. `encrypted` says that the source's
+    host encrypts it, `read_only` that the guest cannot write to it. `block` says whether `location`
+    is a block device or a file, as its source does; None where it does not. `version` is that of a
+    qcow2 image, where the source knows it.
     """
 
     id: str
@@ -54,15 +58,28 @@ class Disk(Record):
     location: str = ""
     backend: str = ""
     bus: str = "virtio"
+    bus_said: bool = True
     sector: int = 512
     encrypted: bool = False
+    read_only: bool = False
+    block: bool | None = None
+    version: int | None = None
+
+    @property
+    def is_block(self) -> bool:
+        """Whether it is a block device of its host; those are below /dev unless it is said."""
+        return self.location.startswith("/dev/") if self.block is None else self.block
 
 
 class Nic(Record):
-    """One network interface; `network` is the source's name for what it is plugged into."""
+    """One network interface; `network` is the source's name for what it is plugged into.
+
+    `port_group` is the part of that network which chose its VLAN, where it named one.
+    """
 
     mac: str
     network: str = ""
+    port_group: str = ""
     model: str = "virtio"
 
 
@@ -72,6 +89,7 @@ class VirtualMachine(Record):
     `description` is the source's own domain XML, where the source has one; `dropped` lists in
     sentences what of it a moved machine does not get. `autostart` says whether it starts with its
     host there, `variables` are what its UEFI firmware stored, where the source gives it away.
+    `states` is what it was in when it was looked at, beside its disks.
     """
 
     id: str
@@ -89,6 +107,7 @@ class VirtualMachine(Record):
     variables: UefiVariables | None = None
     description: str | None = None
     dropped: tuple[str, ...] = ()
+    states: tuple[SourceState, ...] = ()
 
     @property
     def capacity(self) -> int:
@@ -104,3 +123,5 @@ class MachineSummary(Record):
     power: PowerState
     # What a person put on it, to choose machines by.
     tags: tuple[str, ...] = ()
+    # Why no more is known of it, its tags neither: what describes it cannot be read.
+    problem: str = ""

@@ -7,11 +7,24 @@ from typing import Self
 from pydantic import AwareDatetime, Field, model_validator
 
 from tradewind.errors import OptionError
+from tradewind.model.deploy_options import (
+    DeployOptions,
+    FoldedDeployOptions,
+    OnBootFailure,
+    with_old_names,
+)
 from tradewind.model.deploy_request import DeployRequest, deployment_of
-from tradewind.model.landing import Arrival, Landing, OnBootFailure
 from tradewind.model.record import Record
 from tradewind.model.report import DeployReport, TransferReport
 from tradewind.model.requests import TransferRequest
+
+
+class Answer(StrEnum):
+    """What a person can say to a move that waits for approval."""
+
+    APPROVE = "approve"
+    POSTPONE = "postpone"
+    CANCEL = "cancel"
 
 
 class Go(StrEnum):
@@ -28,8 +41,10 @@ class MigrateRequest(Record):
     transfer: TransferRequest = Field(
         title="Transfer", description="The machine, its source, and its destination."
     )
-    landing: Arrival = Field(
-        default_factory=Landing, title="Landing", description="How the machine shall arrive."
+    deploy_options: FoldedDeployOptions = Field(
+        default_factory=DeployOptions,
+        title="New machine",
+        description="Its name, networks and hardware, and how its guest is adapted.",
     )
     rounds: int = Field(
         5,
@@ -76,6 +91,8 @@ class MigrateRequest(Record):
         "itself in time. Otherwise it keeps running and the move is given up.",
     )
 
+    _old_names = model_validator(mode="before")(with_old_names)
+
     @model_validator(mode="after")
     def _window_is_one(self) -> Self:
         if self.go is Go.TIME and self.window_opens is None:
@@ -99,10 +116,12 @@ class MigrateRequest(Record):
         A machine that does not boot is not kept running: its original is started again, and two
         of them would share MAC addresses.
         """
-        landing = self.landing
-        if landing.on_boot_failure is OnBootFailure.KEEP:
-            landing = landing.model_copy(update={"on_boot_failure": OnBootFailure.STOP})
-        return deployment_of(self.transfer, landing)
+        deploy_options = self.deploy_options
+        if deploy_options.on_boot_failure is OnBootFailure.KEEP:
+            deploy_options = deploy_options.model_copy(
+                update={"on_boot_failure": OnBootFailure.STOP}
+            )
+        return deployment_of(self.transfer, deploy_options)
 
 
 class ShutDown(Record):

@@ -99,7 +99,8 @@ class NetworkMap(Record, title="own map"):
     networks: dict[str, PlugText] = Field(
         default_factory=dict,
         title="By source network",
-        description=f"Where the NICs of a source network (or bridge) go: {_SYNTAX}.",
+        description="Where the NICs of a source network (or bridge, or NETWORK/PORTGROUP) go: "
+        f"{_SYNTAX}.",
     )
     default: PlugText | None = Field(
         None,
@@ -120,6 +121,13 @@ class NetworkMap(Record, title="own map"):
         return {**value, "nics": nics}
 
     def plug_of(self, nic: Nic) -> Plug:
-        """Say where a NIC goes."""
-        asked = self.nics.get(nic.mac.lower()) or self.networks.get(nic.network) or self.default
-        return read_plug(asked) if asked else Plug(name=nic.network)
+        """Say where a NIC goes; without an entry to the same network, and port group of it."""
+        group = f"{nic.network}/{nic.port_group}" if nic.port_group else nic.network
+        asked = (
+            self.nics.get(nic.mac.lower())
+            or self.networks.get(group)
+            or self.networks.get(nic.network)
+            or self.default
+        )
+        own = Plug(name=nic.network, port_group=nic.port_group or None)
+        return read_plug(asked) if asked else own

@@ -49,6 +49,10 @@ NOT_BUILT: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 
+# What no single run may set: who may start runs may not choose where the ledger is, which file of
+# the controller is a key, or where QEMU of the host writes.
+NOT_FOR_ONE_RUN: Final = frozenset({"sqlite_database_file", "ssh_key_path", "vm_console_log_dir"})
+
 _VIRTIO_WIN: Final = (
     "https://fedorapeople.org/groups/virt/virtio-win/direct-downloads/stable-virtio/virtio-win.iso"
 )
@@ -108,7 +112,8 @@ class OptionFields(BaseModel):
     vnc_listen_address: IpAddress = Field(
         "0.0.0.0",  # noqa: S104 - the default that the specification gives
         title="VNC listen address",
-        description="Address of the host that VNC consoles listen on; 0.0.0.0 is every address.",
+        description="Address of the host that VNC consoles listen on; 0.0.0.0 is every address, "
+        "where a console without a password (Guest Secrets) is open to everybody.",
     )
     windows_virtio_iso_url: WebAddress = Field(
         _VIRTIO_WIN,
@@ -245,6 +250,16 @@ class OptionOverrides(Record, title="options of its own"):
         refuse_not_built(self.model_dump(include=set(NOT_BUILT), exclude_none=True))
         return self
 
+    @model_validator(mode="after")
+    def _refuse_what_is_for_all_runs(self) -> Self:
+        for name in sorted(NOT_FOR_ONE_RUN):
+            if getattr(self, name) is not None:
+                raise OptionError(
+                    f"option {name}: no single run may set it (overrides)",
+                    f"set it in the provider options block: tradewind options set {name}=…",
+                )
+        return self
+
     @classmethod
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /
@@ -252,7 +267,7 @@ class OptionOverrides(Record, title="options of its own"):
         """Leave out of forms what nobody can set to anything."""
         schema = super().__get_pydantic_json_schema__(core_schema, handler)
         fields = handler.resolve_ref_schema(schema)["properties"]
-        for name in NOT_BUILT:
+        for name in NOT_BUILT.keys() | NOT_FOR_ONE_RUN:
             fields.pop(name, None)
         return schema
 

@@ -4,11 +4,11 @@
 from enum import StrEnum
 from typing import Final
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from tradewind.model.deploy_options import DeployOptions, FoldedDeployOptions, with_old_names
 from tradewind.model.deploy_request import DeployRequest, deployment_of
 from tradewind.model.finding import Finding, Severity
-from tradewind.model.landing import Arrival, Landing
 from tradewind.model.record import Record
 from tradewind.model.requests import TransferRequest
 
@@ -30,13 +30,17 @@ class PreflightRequest(Record):
     transfer: TransferRequest = Field(
         title="Transfer", description="The machine, its source, and its destination."
     )
-    landing: Arrival = Field(
-        default_factory=Landing, title="Landing", description="How the machine would arrive."
+    deploy_options: FoldedDeployOptions = Field(
+        default_factory=DeployOptions,
+        title="New machine",
+        description="Its name, networks and hardware, and how its guest would be adapted.",
     )
+
+    _old_names = model_validator(mode="before")(with_old_names)
 
     def deployment(self) -> DeployRequest:
         """Ask for the deployment that would end the move."""
-        return deployment_of(self.transfer, self.landing)
+        return deployment_of(self.transfer, self.deploy_options)
 
 
 class AreaFindings(Record):

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from tradewind.model.guest import StepReport
 from tradewind.model.leftover import Leftover
+from tradewind.model.outage import OpenOutage
 from tradewind.model.progress import DiskResult
 from tradewind.model.proof import BootProof, KeptEvidence
 from tradewind.model.record import Record
@@ -21,6 +22,7 @@ class Streamed(Record):
     tracking: tuple[Tracking, ...]
     disks: tuple[DiskResult, ...]
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 class TransferReport(Record):
@@ -105,6 +107,11 @@ class DeployReport(Record):
         return "rehearsal" if self.rehearsal else "deployment"
 
 
+def autostart_of(report: str | None) -> bool | None:
+    """Read from a deployment's stored report whether its machine starts with its host."""
+    return DeployReport.model_validate_json(report).autostart if report else None
+
+
 class FailedBoot(Record):
     """A machine that did not prove its boot: what was seen, and what became of it."""
 
@@ -118,10 +125,17 @@ class FailedBoot(Record):
 
 
 class SweepReport(Record):
-    """What bears our label on one host: whose run is dead, alive, finished, or not known here."""
+    """What bears our label on one host: whose run is dead, alive, finished, or not known here.
+
+    `held` is what a person has to decide about, together with the `outages` that it belongs to.
+    `notes` say what a person should know of its machines.
+    """
 
     endpoint: str
     dead: tuple[Leftover, ...]
     alive: tuple[Leftover, ...]
     finished: tuple[Leftover, ...]
     unknown: tuple[Leftover, ...]
+    held: tuple[Leftover, ...] = ()
+    outages: tuple[OpenOutage, ...] = ()
+    notes: tuple[str, ...] = ()

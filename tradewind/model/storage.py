@@ -77,7 +77,8 @@ class ReplicaVolume(Record):
     when it was last sent: a disk is known again by it, whatever it is called. `base` names the
     checkpoint since which a clean range need not be looked at; `exact` says that the others are as
     of it, too. `sector` is the size in bytes in which the partition table on it counts, for a
-    worker that has to read the table.
+    worker that has to read the table. `generation` and `writer` name the last writing, as the
+    volume's witness does on its host; 0 for a volume from before there were witnesses.
     """
 
     disk_id: str
@@ -88,11 +89,19 @@ class ReplicaVolume(Record):
     base: str | None = None
     exact: bool = False
     sector: int = 512
+    generation: int = 0
+    writer: str = ""
 
 
 class VolumePlan(Record):
-    """What volume sync will do, decided before anything is touched."""
+    """What volume sync will do, decided before anything is touched.
 
+    `forget` names disks whose volume is gone, or belongs to a machine by now; `doubt` those of
+    whose volume nothing is taken on trust. Both by the names they have before anything is renamed.
+    """
+
+    forget: tuple[str, ...] = ()
+    doubt: tuple[str, ...] = ()
     rename: tuple[RenamedDisk, ...] = ()
     create: tuple[PlannedVolume, ...] = ()
     grow: tuple[PlannedVolume, ...] = ()

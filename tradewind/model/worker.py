@@ -64,7 +64,8 @@ class HttpsAccess(Record):
     """How to reach a writer service over HTTPS, with certificates made for this worker only.
 
     The first three are PEM texts; `client_key` belongs to `client_certificate`. `digest_key` (hex)
-    is the secret of the digests that both ends make.
+    is the secret of the digests that both ends make. `exposure` says why others reach the worker's
+    ports, too; empty when its firewall lets nobody else.
     """
 
     address: str
@@ -74,14 +75,19 @@ class HttpsAccess(Record):
     client_key: SecretStr
     digest_key: SecretStr
     via: HostAccess | None = None
+    exposure: str = ""
 
 
 class SshAccess(Record):
-    """How to reach a writer service over SSH: the command that serves one connection."""
+    """How to reach a writer service over SSH: the command that serves one connection.
+
+    `exposure` is as with HTTPS.
+    """
 
     worker: Worker
     command: tuple[str, ...]
     digest_key: SecretStr
+    exposure: str = ""
 
 
 WriterAccess = HttpsAccess | SshAccess

@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 
 from tradewind.errors import ConnectionFailedError, OptionError
 from tradewind.ledger import database, open_ledger, tables
-from tradewind.ledger.database import open_database, refusal
+from tradewind.ledger.database import open_database, refusal, seen
 
 MIGRATIONS = Path(tables.__file__).parent / "migrations" / "versions"
 
@@ -167,3 +167,20 @@ def test_two_processes_open_a_new_ledger_at_once(place: str, tmp_path: Path) -> 
     gate.touch()
     ended = [(opener.communicate(timeout=60)[1], opener.returncode) for opener in openers]
     assert [status for _, status in ended] == [0, 0], ended
+
+
+@pytest.mark.parametrize("form", ["{}", "sqlite:///{}"])
+def test_a_look_makes_no_file(tmp_path: Path, form: str) -> None:
+    file = tmp_path / "new" / "ledger.sqlite"
+    with open_ledger(seen(form.format(file))) as ledger:
+        assert ledger.replicas() == []
+        assert ledger.outages.open() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("form", ["{}", "sqlite:///{}"])
+def test_a_look_at_a_file_that_is_there(tmp_path: Path, form: str) -> None:
+    file = tmp_path / "ledger.sqlite"
+    file.touch()
+    assert seen(form.format(file)) == form.format(file)
+    assert seen("postgresql://host/db") == "postgresql://host/db"

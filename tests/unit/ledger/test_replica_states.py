@@ -61,7 +61,8 @@ def test_last_point_stays_known_when_the_next_execution_fails(
 
 def test_replica_that_was_given_away_equals_nothing(ledger: Ledger, transfer: Transfer) -> None:
     execute(ledger, transfer, RunState.COMPLETED)
-    ledger.give_away(transfer.id)
+    deployed = ledger.begin(transfer, RunKind.DEPLOYMENT)
+    ledger.finish(deployed, RunState.COMPLETED, gives_away=True)
     (state,) = ledger.replicas()
     assert state.consistent is None
 

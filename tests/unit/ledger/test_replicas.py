@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Transfers and the volumes that they own."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from tradewind.errors import NotFoundError
 from tradewind.ledger import Ledger, open_ledger
-from tradewind.model.ledger import RunKind, Transfer
+from tradewind.model.ledger import RunKind, RunState, Transfer
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.storage import Checkpoint, RenamedDisk, ReplicaVolume, TrackedDisk, Volume
 from tradewind.units import GiB
@@ -80,13 +82,31 @@ def test_life_of_a_volume(ledger: Ledger, transfer: Transfer, volumes: list[Repl
     assert [volume.disk_id for volume in ledger.volumes(transfer.id)] == ["sdb"]
 
 
+def test_name_of_a_machine_that_was_made_anew_means_the_latest_replica(
+    ledger: Ledger, machine: VirtualMachine
+) -> None:
+    """Another UUID is another machine: its disks are not those of the first one."""
+    found = {}
+    for number in range(3):
+        anew = machine.model_copy(update={"id": f"0000000{number}-7c0f-4d38-9c53-0a8b2f6c1d11"})
+        found[number] = ledger.note_transfer("old-host", "kvm1", anew)
+    for number in (2, 0, 1):
+        run = ledger.begin(found[number], RunKind.EXECUTION)
+        ledger.complete(run, found[number], datetime.now(UTC), None)
+        named = ledger.find_synced("old-host", "kvm1", machine.name)
+        assert named.id == found[number].id
+    by_id = ledger.find_synced("old-host", "kvm1", found[2].machine.id)
+    assert by_id.id == found[2].id
+
+
 def test_replica_that_became_a_machine(
     ledger: Ledger, transfer: Transfer, volumes: list[ReplicaVolume]
 ) -> None:
     ledger.plan_volumes(transfer.id, volumes)
     run = ledger.begin(transfer, RunKind.EXECUTION)
     ledger.complete(run, transfer, run.begun, None)
-    ledger.give_away(transfer.id)
+    deployed = ledger.begin(transfer, RunKind.DEPLOYMENT)
+    ledger.finish(deployed, RunState.COMPLETED, gives_away=True)
     assert ledger.volumes(transfer.id) == []
     with pytest.raises(NotFoundError, match="never completed"):
         ledger.find_synced("old-host", "kvm1", "ledger01")

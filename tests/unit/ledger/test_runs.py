@@ -97,7 +97,7 @@ def test_machine_that_cannot_be_asked(ledger: Ledger, transfer: Transfer, elsewh
     with pytest.raises(BusyError, match="begun on controller2") as caught:
         ledger.begin(transfer, RunKind.EXECUTION)
     assert "run the sweep there" in caught.value.hint
-    assert "give-up controller2" in caught.value.hint
+    assert "controller forget controller2" in caught.value.hint
 
 
 def test_machine_that_is_gone_for_good_holds_nothing(

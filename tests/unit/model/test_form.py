@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from prefect.utilities.schema_tools.validation import build_error_obj, validate
 
-from cli.project import planned
+from deployments.project import planned
 
 SCHEMAS = {plan.name: plan.schema() for plan in planned()}
 ENDS = {"machine": "web", "source": "old", "destination": "new"}

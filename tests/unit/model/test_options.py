@@ -9,7 +9,13 @@ import pytest
 
 from tradewind.errors import NotFoundError, OptionError
 from tradewind.model.deploy import CpuMode
-from tradewind.model.options import NOT_BUILT, OptionFields, OptionOverrides, ProviderOptions
+from tradewind.model.options import (
+    NOT_BUILT,
+    NOT_FOR_ONE_RUN,
+    OptionFields,
+    OptionOverrides,
+    ProviderOptions,
+)
 from tradewind.model.requests import TransferRequest
 
 # The specification's table, letter by letter.
@@ -62,7 +68,9 @@ def test_overrides_are_the_same_options() -> None:
         assert override.default is None
 
 
-@pytest.mark.parametrize("name", [name for name in DEFAULTS if name not in NOT_BUILT])
+@pytest.mark.parametrize(
+    "name", [name for name in DEFAULTS if name not in NOT_BUILT.keys() | NOT_FOR_ONE_RUN]
+)
 def test_override_takes_the_same_values(name: str) -> None:
     option, override = (
         _values(kind.model_json_schema()["properties"][name])
@@ -76,7 +84,29 @@ def test_override_takes_the_same_values(name: str) -> None:
 
 
 def test_override_that_nobody_can_set_is_not_asked_for() -> None:
-    assert not NOT_BUILT.keys() & OptionOverrides.model_json_schema()["properties"].keys()
+    hidden = NOT_BUILT.keys() | NOT_FOR_ONE_RUN
+    assert not hidden & OptionOverrides.model_json_schema()["properties"].keys()
+    assert OptionFields.model_fields.keys() > NOT_FOR_ONE_RUN
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("sqlite_database_file", "/tmp/forged.sqlite"),
+        ("sqlite_database_file", "postgresql://elsewhere/ledger"),
+        ("ssh_key_path", "/root/.ssh/id_ed25519"),
+        ("vm_console_log_dir", "/etc/cron.d"),
+    ],
+)
+def test_what_is_for_all_runs_cannot_be_set_for_one(name: str, value: str) -> None:
+    with pytest.raises(OptionError, match=f"option {name}: no single run may set it") as caught:
+        OptionOverrides.model_validate({name: value})
+    assert f"tradewind options set {name}=" in caught.value.hint
+    assert value not in str(caught.value)
+    with pytest.raises(OptionError, match="no single run"):
+        TransferRequest.model_validate(
+            {"machine": "m", "source": "a", "destination": "b", "overrides": {name: value}}
+        )
 
 
 def test_overrides_say_what_is_set() -> None:

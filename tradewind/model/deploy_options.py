@@ -26,7 +26,7 @@ Networks = Annotated[NetworkMap, Folded("networks of the same names")]
 HardwareWishes = Annotated[Hardware, Folded("as on the source")]
 
 
-class Landing(Record, title="choices of its own"):
+class DeployOptions(Record, title="choices of its own"):
     """The new machine's name, networks and hardware, and what becomes of its guest."""
 
     name: str | None = Field(
@@ -79,7 +79,7 @@ class Landing(Record, title="choices of its own"):
         "",
         title="Guest secrets",
         description="Name of a block “Tradewind Guest Secrets” with the passphrases of the "
-        "machine's encrypted disks. Left empty: none are encrypted.",
+        "machine's encrypted disks, and its console's VNC password. Left empty: there are none.",
     )
     boot_timeout: int = Field(
         600,
@@ -121,4 +121,11 @@ class Landing(Record, title="choices of its own"):
         return self
 
 
-Arrival = Annotated[Landing, Folded("as it is on its source")]
+FoldedDeployOptions = Annotated[DeployOptions, Folded("as it is on its source")]
+
+
+def with_old_names(values: object) -> object:
+    """Take `landing`, as the field was called up to 0.1, for `deploy_options`; until 0.3."""
+    if isinstance(values, dict) and "landing" in values and "deploy_options" not in values:
+        return {"deploy_options" if name == "landing" else name: values[name] for name in values}
+    return values

@@ -22,7 +22,7 @@ class GuestSeen(Record):
     spaces: tuple[Space, ...] = ()
 
 
-class Foresight(Record):
+class SourceFindings(Record):
     """What would keep the machine from being read, and what runs in it."""
 
     findings: tuple[Finding, ...] = ()
