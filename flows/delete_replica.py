@@ -3,9 +3,9 @@
 
 from prefect import flow
 
-from tasks.coming_runs import refuse_scheduled
-from tasks.removal_reports import publish_removal
-from tasks.removals import (
+from tasks.environment import load_environment
+from tasks.operate.coming_runs import refuse_scheduled
+from tasks.operate.removals import (
     find_transfer,
     forget_at_source,
     forget_transfer,
@@ -13,7 +13,7 @@ from tasks.removals import (
     removal_report,
     remove_volumes,
 )
-from tasks.site import load_site
+from tasks.publish import publish_removal
 from tradewind.model.removal import RemovalReport, RemovalRequest
 
 
@@ -23,11 +23,11 @@ def delete_replica(request: RemovalRequest) -> RemovalReport:
 
     What is interrupted is begun again and goes on; a source that is gone already is no obstacle.
     """
-    site = load_site(request)
-    transfer = find_transfer(site, request)
-    refuse_scheduled(transfer, site.options)
-    with removal(site, transfer) as run:
-        volumes = remove_volumes(site, run)
-        forgotten = forget_at_source(request, site, transfer, run)
-        forget_transfer(site, run)
+    env = load_environment(request)
+    transfer = find_transfer(env, request)
+    refuse_scheduled(transfer, env.options)
+    with removal(env, transfer) as run:
+        volumes = remove_volumes(env, run)
+        forgotten = forget_at_source(request, env, transfer, run)
+        forget_transfer(env, run)
     return publish_removal(removal_report(request, transfer, volumes, forgotten))

@@ -3,26 +3,25 @@
 
 from prefect import flow
 
-from tasks.announcements import announced
-from tasks.deploy_reports import publish_deployment
-from tasks.deployments import (
+from tasks.deploy.machines import bring_up
+from tasks.deploy.morphing import MorphRequest, load_guest_keys, morph_guest
+from tasks.deploy.plan import (
     check_deployment,
     define_machine,
     deploy_report,
-    deployment,
     design_machine,
     find_replica,
     furnish_machine,
-    record_deployment,
 )
-from tasks.machines import bring_up
-from tasks.morphs import Wanted, load_guest_keys, morph_guest
-from tasks.rehearsals import staged
-from tasks.scripts import load_scripts
-from tasks.site import load_site, survey
-from tasks.volumes import commit_changes, machine_volumes, working_volumes
-from tasks.workers import attached, worker_vm
-from tradewind.host.design import Order
+from tasks.deploy.rehearsals import isolated_if_rehearsal
+from tasks.deploy.run import deployment, record_deployment
+from tasks.deploy.scripts import load_scripts
+from tasks.environment import load_environment, survey
+from tasks.operate.announcements import announced
+from tasks.publish import publish_deployment
+from tasks.transfer.volumes import commit_changes, machine_volumes, working_volumes
+from tasks.transfer.workers import attached, worker_vm
+from tradewind.host.target.domain_plan import DeploySpec
 from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.label import Purpose
 from tradewind.model.report import DeployReport, Morphed
@@ -35,28 +34,32 @@ def deploy(request: DeployRequest) -> DeployReport:
 
     A rehearsal does the same on a network that nothing leaves, and takes everything away again.
     """
-    site = load_site(request)
-    transfer = find_replica(site, request)
+    env = load_environment(request)
+    transfer = find_replica(env, request)
     machine = transfer.machine
-    ground = survey(site, len(machine.disks))
-    replica = check_deployment(site, request, transfer, ground)
-    wanted = Wanted(site.options, request, load_guest_keys(request), load_scripts(request))
-    with deployment(site, request, transfer) as run:
-        with staged(site, request, ground, run) as stage:
-            volumes = working_volumes(stage, run, machine, replica)
+    ground = survey(env, len(machine.disks))
+    checked = check_deployment(env, request, transfer, ground)
+    replica = checked.replica
+    wanted = MorphRequest(env.options, request, load_guest_keys(request), load_scripts(request))
+    with deployment(env, request, transfer) as run:
+        with isolated_if_rehearsal(env, request, ground, run) as context:
+            volumes = working_volumes(context, run, machine, replica)
             morphed = Morphed()
             if not request.skip_os_morphing:
-                with worker_vm(site.destination, ground, run.label(Purpose.MORPHING)) as worker:
-                    with attached(site.destination, worker, volumes):
+                with worker_vm(env.destination, ground, run.label(Purpose.MORPHING)) as worker:
+                    with attached(env.destination, worker, volumes):
                         morphed = morph_guest(worker, machine, volumes, wanted)
-                        commit_changes(stage, run, worker, volumes, replica)
-            disks = machine_volumes(stage, run, volumes, replica)
+                        commit_changes(context, run, worker, volumes, replica)
+            disks = machine_volumes(context, run, volumes, replica)
             label = run.label(Purpose.MACHINE)
-            order = Order(stage.request, machine, disks, label, morphed.os_id)
-            final = design_machine(stage.site, stage.ground, order)
-            final = furnish_machine(stage.site, stage.ground, order, final)
-            define_machine(site, transfer, final)
-            proof = bring_up(stage, run, final.name, morphed)
-            report = deploy_report(stage, run, machine, final, morphed, proof)
-        record_deployment(site, request, run, report)
+            password = wanted.keys.vnc_password
+            order = DeploySpec(
+                context.request, machine, disks, label, checked.suits, morphed.os_id, password
+            )
+            final = design_machine(context.env, context.ground, order)
+            final = furnish_machine(context.env, context.ground, order, final)
+            define_machine(env, transfer, final)
+            proof = bring_up(context, run, final.name, morphed)
+            report = deploy_report(context, run, machine, final, morphed, proof)
+        record_deployment(env, request, run, report)
     return publish_deployment(report)

@@ -7,12 +7,12 @@ from typing import Any
 from prefect import State, flow
 
 from flows.transfer import transfer
-from tasks.announcements import announced
-from tasks.group_reports import publish_group
-from tasks.groups import choose_machines, ended, group_report, transfer_each
-from tasks.lag import warn_of_late
-from tasks.missed_runs import stand_in_for_missed_runs
-from tasks.site import load_options
+from tasks.environment import load_options
+from tasks.groups.members import choose_machines, ended, group_report, transfer_each
+from tasks.operate.announcements import announced
+from tasks.operate.lag import warn_of_late
+from tasks.operate.missed_runs import skip_missed_runs
+from tasks.publish import publish_group
 from tradewind.model.groups import GroupReport, GroupRequest
 
 
@@ -21,7 +21,7 @@ from tradewind.model.groups import GroupReport, GroupRequest
 def replicate(request: GroupRequest) -> GroupReport | State[Any]:
     """Bring the replicas of a group of machines up to date; one that fails stops no other."""
     begun = datetime.now(UTC)
-    stand_in_for_missed_runs()
+    skip_missed_runs()
     options = load_options(request.options).with_overrides(request.overrides)
     machines = choose_machines(request, options)
     runs = transfer_each(transfer, request, machines)

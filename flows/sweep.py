@@ -5,17 +5,20 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from tasks.images import load_endpoint
-from tasks.leftovers import (
+from tasks.environment import load_options
+from tasks.move.unfinished import tell_of_unfinished_moves
+from tasks.operate.leftovers import (
     abandon_dead_runs,
     each_host_for_itself,
     find_leftovers,
+    finish_machines,
     judge,
     name_hosts,
     remove_all,
+    settle,
 )
-from tasks.reports import publish_sweep
-from tasks.site import load_options
+from tasks.operate.worker_images import load_endpoint
+from tasks.publish import publish_sweep
 from tradewind.model.report import SweepReport
 
 
@@ -35,12 +38,16 @@ def sweep(
     reports = []
     # All of them first: a name with a typo is refused before anything is removed anywhere.
     hosts = {name: load_endpoint(name, chosen.ssh_key_path) for name in name_hosts(endpoints)}
+    unfinished = tell_of_unfinished_moves(chosen.sqlite_database_file)
     with each_host_for_itself() as attempt:
         for endpoint, host in hosts.items():
             with attempt(endpoint):
+                notes = () if dry_run else settle(endpoint, host, chosen.sqlite_database_file)
                 found = find_leftovers(endpoint, host)
-                report = judge(endpoint, found, chosen.sqlite_database_file)
-                remove_all(host, () if dry_run else report.dead)
+                report = judge(endpoint, found, chosen.sqlite_database_file, unfinished, notes)
+                if not dry_run:
+                    remove_all(host, report.dead)
+                    finish_machines(host, report, chosen.sqlite_database_file)
                 reports.append(publish_sweep(report, dry_run=dry_run))
         if not dry_run:
             abandon_dead_runs(chosen.sqlite_database_file)

@@ -6,8 +6,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from tests.fakes.guest_tree import FakeGuestTree, completed
-from tradewind.morphing.boot.builders import MODULES_FILE
-from tradewind.morphing.boot.kernels import WANTED
+from tradewind.morphing.linux.boot.builders import MODULES_FILE
+from tradewind.morphing.linux.boot.kernels import WANTED
 from tradewind.ports import Completed
 
 CLOUD_UNITS = ("cloud-init-local", "cloud-init", "cloud-config", "cloud-final")
@@ -97,7 +97,7 @@ class FakeDebian(FakeGuestTree):
 
     def _survey(self, argv: Sequence[str]) -> Completed:
         lines: list[str] = []
-        for kernel in argv[7:] or self.drivers:
+        for kernel in argv[8:] or self.drivers:
             image = f"/boot/initrd.img-{kernel}"
             lines.append(f"{kernel}\tkernel\t/boot/vmlinuz-{kernel}\n")
             lines += [f"{kernel}\tmodule\t{name}\n" for name in sorted(self.drivers[kernel])]

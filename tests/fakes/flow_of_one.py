@@ -30,8 +30,8 @@ ENDS = {"well": lambda: time.sleep(1), "badly": _fail, "killed": _be_killed, "ne
 def one(name: str, end: str, folder: str) -> None:
     """Leave a file that says when this began, and when what it was lent was given back."""
     place = Path(folder, name)
-    place.write_text(str(time.time()))
     try:
+        place.write_text(str(time.time()))
         ENDS[end]()
     finally:
         place.with_suffix(".end").write_text(str(time.time()))

@@ -16,12 +16,16 @@ from lxml import etree
 from prefect.context import TaskRunContext
 from pydantic import SecretStr
 
+from blocks.provider_options import ProviderOptionsBlock
 from tests.fakes.libvirt_fakes import FakeConnection
 from tests.fakes.memory import MemorySource
 from tests.fakes.stage_blocks import Blocks, private_key
-from tradewind.host import domains, reconcile, storage
+from tradewind import ending
+from tradewind.host import storage
+from tradewind.host.boot.console import Console
 from tradewind.host.connection import translate
-from tradewind.host.console import Console
+from tradewind.host.domain import domains
+from tradewind.host.storage import naming, volume_sync, witness
 from tradewind.ledger import Ledger, open_ledger
 from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.guest import Family, GuestOS, Outcome, StepReport
@@ -30,15 +34,18 @@ from tradewind.model.label import Label
 from tradewind.model.ledger import RunKind
 from tradewind.model.machine import Nic, PowerState, VirtualMachine
 from tradewind.model.migrate import ShutDown
+from tradewind.model.options import ProviderOptions
 from tradewind.model.progress import DiskResult
 from tradewind.model.proof import BootEvidence, BootProof, SystemdState
 from tradewind.model.requests import TransferRequest
 from tradewind.model.run import Run
+from tradewind.model.source_state import SourceState
 from tradewind.model.storage import Checkpoint, Volume
+from tradewind.model.witness import WitnessState
 from tradewind.model.worker import HttpsAccess, Worker
 from tradewind.morphing import plan
 from tradewind.ports import Completed, Snapshot
-from tradewind.streaming.lane import CopyJob
+from tradewind.streaming.copy_thread import CopyJob
 from tradewind.units import GiB, MiB
 
 GUEST = GuestOS(
@@ -49,6 +56,7 @@ GUEST = GuestOS(
     mounts=(),
     kernels=("6.1.0-28-amd64",),
 )
+REAL_OPTIONS = ProviderOptionsBlock.options
 NIC = Nic(mac="52:54:00:1a:2b:3c", network="office")
 
 
@@ -74,10 +82,12 @@ class Source(MemorySource):
     """A source with one NIC on each machine, which notes when a machine is frozen."""
 
     stage: "Stage | None" = None
+    states: tuple[SourceState, ...] = ()
 
     def inspect(self, machine_id: str) -> VirtualMachine:
         power = PowerState.SHUT_OFF if machine_id in self.off else PowerState.RUNNING
-        return super().inspect(machine_id).model_copy(update={"nics": (NIC,), "power": power})
+        update = {"nics": (NIC,), "power": power, "states": self.states}
+        return super().inspect(machine_id).model_copy(update=update)
 
     @contextmanager
     def snapshot(
@@ -138,7 +148,8 @@ class Stage:
         return Path(self.ledger_place).parent / "evidence"
 
     def note(self, line: str) -> None:
-        self.diary.append(line)
+        if line:
+            self.diary.append(line)
 
     def transfer(self, **changes: Any) -> TransferRequest:
         return TransferRequest.model_validate(self._request(changes))
@@ -149,15 +160,24 @@ class Stage:
         )
 
     def _request(self, changes: dict[str, Any]) -> dict[str, Any]:
-        """Ask for web01; the ledger is this stage's own, the blocks are the session's."""
-        overrides = {"sqlite_database_file": self.ledger_place, **changes.pop("overrides", {})}
+        """Ask for web01; the blocks are the session's, but for the ledger (`own_options`)."""
         plain = {
             "machine": "web01",
             "source": self.endpoint,
             "destination": self.endpoint,
             "options": self.options,
         }
-        return {**plain, **changes, "overrides": overrides}
+        return {**plain, **changes}
+
+    def own_options(self, block: ProviderOptionsBlock) -> ProviderOptions:
+        """Read a block of options; that of this stage names a ledger of its own.
+
+        To store a block for each test would take seconds.
+        """
+        options = REAL_OPTIONS(block)
+        if block._block_document_name != self.options:
+            return options
+        return options.model_copy(update={"sqlite_database_file": self.ledger_place})
 
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:
@@ -170,23 +190,31 @@ class Stage:
         with self.ledger() as ledger:
             known = ledger.note_transfer(self.endpoint, self.endpoint, machine)
             run = ledger.begin(known, RunKind.EXECUTION)
-            plan = reconcile.plan_volumes(known.id, machine, [], lambda _disk: ("fast", "qcow2"))
+            plan = volume_sync.plan_volumes(known.id, machine, [], lambda _disk: ("fast", "qcow2"))
             for new in plan.create:
-                written = reconcile.new_replica(known.id, new).model_copy(update={"blank": False})
-                ledger.plan_volumes(known.id, [written])
                 storage.create_volume(self.host, new.volume)
+                fresh = naming.new_replica(known.id, new).model_copy(update={"blank": False})
+                written = witness.opened(self.host, run, [fresh])
+                ledger.plan_volumes(known.id, written)
+                witness.write_all(self.host, run, written, WitnessState.COMPLETE, lambda: "images")
             with self.source.snapshot(machine, run) as frozen:
                 pass
             ledger.complete(run, known, run.begun, frozen.checkpoint)
         self.diary.clear()
 
     def volumes(self) -> set[str]:
-        """Name all volumes on the host."""
-        return {
-            volume.name()
-            for pool in self.host.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE)
-            for volume in pool.listAllVolumes()
-        }
+        """Name all volumes on the host, but for the witnesses of others."""
+        return {name for name in self._volumes() if not name.endswith(witness.SUFFIX)}
+
+    def witnesses(self) -> set[str]:
+        """Name the volumes that have a witness beside them."""
+        found = (name for name in self._volumes() if name.endswith(witness.SUFFIX))
+        return {name.removesuffix(witness.SUFFIX) for name in found}
+
+    def _volumes(self) -> list[str]:
+        running = libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE
+        pools = self.host.listAllStoragePools(running)
+        return [volume.name() for pool in pools for volume in pool.listAllVolumes()]
 
     def attached_paths(self) -> list[str]:
         """Name what is plugged into workers at the moment, as the host calls it."""
@@ -226,6 +254,8 @@ class Stage:
         yield self.shell
 
     def note_task_run(self) -> None:
+        if ending.has_begun():  # what is given back then is given back without Prefect
+            return
         context = TaskRunContext.get()
         assert context is not None, "a door was opened outside of a step"
         self.task_runs.append(context.task_run.name)

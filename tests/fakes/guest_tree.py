@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tradewind.errors import MorphingError
+from tradewind.model.guest import Reach
 from tradewind.ports import Completed
 
 Answer = Callable[[Sequence[str]], Completed]
@@ -26,11 +27,9 @@ class FakeGuestTree:
     def __init__(self, root: Path, files: Mapping[str, str]) -> None:
         self.root = root
         self.commands: list[str] = []
+        self.labels: dict[str, str] = {}
         self._answers: list[tuple[str, Answer]] = [
             ("cp -a", self._keep),
-            ("for path; do", self._present),
-            ("for pattern; do", self._read),
-            ("kill -9", completed),  # what a command that was late left running
         ]
         for path, text in files.items():
             self.write_text(path, text)
@@ -67,7 +66,24 @@ class FakeGuestTree:
         local = self._local(folder)
         return tuple(sorted(entry.name for entry in local.iterdir())) if local.is_dir() else ()
 
-    def run(self, argv: Sequence[str], *, timeout: float = 60, check: bool = True) -> Completed:
+    def present(self, *paths: str) -> tuple[str, ...]:
+        return tuple(path for path in paths if self._local(path).exists())
+
+    def read_texts(self, *patterns: str) -> dict[str, str]:
+        found = [p for pattern in patterns for p in sorted(self.root.glob(pattern.lstrip("/")))]
+        return {f"/{p.relative_to(self.root)}": p.read_text() for p in found if p.is_file()}
+
+    def label(self, labels: Sequence[tuple[str, str]]) -> None:
+        self.labels |= dict(labels)
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float = 60,
+        check: bool = True,
+        reach: Reach = Reach.FILES,
+    ) -> Completed:
         command = shlex.join(argv)
         self.commands.append(command)
         for part, answer in reversed(self._answers):
@@ -84,15 +100,6 @@ class FakeGuestTree:
             kept.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, kept)
         return completed(argv, 0, f"{source.stat().st_mode & 0o7777:o}\n")
-
-    def _present(self, argv: Sequence[str]) -> Completed:
-        there = [path for path in argv[4:] if self._local(path).exists()]
-        return completed(argv, 0, "".join(f"{path}\0" for path in there))
-
-    def _read(self, argv: Sequence[str]) -> Completed:
-        found = [p for pattern in argv[4:] for p in sorted(self.root.glob(pattern.lstrip("/")))]
-        pieces = [f"/{p.relative_to(self.root)}\0{p.read_text()}\0" for p in found if p.is_file()]
-        return completed(argv, 0, "".join(pieces))
 
     def _local(self, path: str) -> Path:
         return self.root / path.lstrip("/")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real disk images with known contents."""
 
+import struct
 import subprocess
 from pathlib import Path
 
@@ -24,3 +25,30 @@ def make_qcow2(path: Path, size: int, pieces: dict[int, bytes]) -> bytes:
     )
     raw.unlink()
     return content
+
+
+BACKING_FORMAT = 0xE2792ACA
+DATA_FILE = 0x44415441
+
+
+def extension(kind: int, content: bytes) -> bytes:
+    """Put together a qcow2 header extension."""
+    return struct.pack(">II", kind, len(content)) + content + bytes(-len(content) % 8)
+
+
+def forge_qcow2(path: Path, extensions: bytes, backing: bytes = b"", size: int = 1 << 20) -> Path:
+    """Write a qcow2 image whose header says what QEMU itself would not write."""
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", path, str(size)], check=True)
+    header = struct.unpack(">I", path.read_bytes()[100:104])[0]
+    place = header + len(extensions)
+    if backing:
+        patch(path, 8, struct.pack(">QI", place, len(backing)))
+    patch(path, header, extensions + backing + bytes(512))
+    return path
+
+
+def patch(path: Path, offset: int, content: bytes) -> None:
+    """Overwrite bytes of a file."""
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(content)

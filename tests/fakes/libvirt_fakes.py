@@ -32,6 +32,9 @@ NODE = """
 </node>
 """
 
+# The extents of the group "vg"; LVM allows every power of two: vgcreate(8), --physicalextentsize.
+EXTENT = 1024 * 1024
+
 ACTIVE = libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE
 NO_AGENT = "Guest agent is not responding"
 
@@ -64,6 +67,8 @@ class Host:
     # Files in folders that are no pools, until one is made of them.
     files: dict[str, bytes] = field(default_factory=dict)
     capacities: dict[str, int] = field(default_factory=dict)
+    # What the XML of each volume set aside at once, in bytes.
+    allocations: dict[str, int] = field(default_factory=dict)
     plugged: dict[str, list[str]] = field(default_factory=dict)
     # What lies below overlays, by path; and how merges of them end.
     backings: dict[str, str] = field(default_factory=dict)
@@ -71,7 +76,6 @@ class Host:
     unplugging: dict[str, int] = field(default_factory=dict)
     backups: dict[str, str] = field(default_factory=dict)
     addresses: dict[str, dict[str, Any]] = field(default_factory=dict)
-    with_agent: set[str] = field(default_factory=set)
     # What machines show, as PPM.
     screens: dict[str, bytes] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
@@ -81,6 +85,8 @@ class Host:
     looks: int = 1
     # How the next stream behaves.
     breaks_after: int | None = None
+    # A download never ends, whatever was asked for.
+    floods: bool = False
     garbles: bool = False
 
 
@@ -95,13 +101,13 @@ class FakeConnection:
         return getattr(self._real, name)
 
     def listAllDomains(self, flags: int = 0) -> list["FakeDomain"]:  # noqa: N802
-        return [FakeDomain(domain, self.host) for domain in self._real.listAllDomains(flags)]
+        return [FakeDomain(domain, self) for domain in self._real.listAllDomains(flags)]
 
     def createXML(self, xml: str, flags: int = 0) -> "FakeDomain":  # noqa: N802
         domain = self._real.createXML(xml, 0)
         if flags & libvirt.VIR_DOMAIN_START_PAUSED:
             domain.suspend()
-        return FakeDomain(domain, self.host)
+        return FakeDomain(domain, self)
 
     def listAllStoragePools(self, flags: int = 0) -> list["FakePool"]:  # noqa: N802
         return [FakePool(pool, self.host) for pool in self._real.listAllStoragePools(flags)]
@@ -133,10 +139,15 @@ class FakeConnection:
         return (DOCUMENTS / "host-capabilities.xml").read_text()
 
     def getDomainCapabilities(  # noqa: N802
-        self, _emulator: str | None, _arch: str, machine: str, virtualization: str, _flags: int
+        self,
+        _emulator: str | None,
+        _arch: str | None,
+        machine: str | None,
+        virtualization: str | None,
+        _flags: int,
     ) -> str:
         kind = "kvm" if virtualization == "kvm" else "tcg"
-        if machine.startswith("pc") and "q35" not in machine:
+        if machine is not None and machine.startswith("pc") and "q35" not in machine:
             kind = "pc-tcg"
         return (DOCUMENTS / f"domain-capabilities-{kind}.xml").read_text()
 
@@ -163,14 +174,37 @@ class FakePool:
 
     def createXML(self, xml: str) -> "FakeVolume":  # noqa: N802
         volume = self._real.createXML(xml)
-        backing = etree.fromstring(xml).findtext("backingStore/path")
+        asked = etree.fromstring(xml)
+        backing = asked.findtext("backingStore/path")
         if backing:
             self._host.backings[volume.path()] = backing
+        self._host.capacities[volume.path()] = self._made(asked, backing)
+        self._host.allocations[volume.path()] = int(asked.findtext("allocation") or 0)
         return FakeVolume(volume, self._host)
+
+    def _made(self, asked: Any, backing: str | None) -> int:
+        """Say how large libvirt makes a volume: qcow2 in KiB, logical volumes in extents."""
+        capacity = int(asked.findtext("capacity") or 0)
+        if backing and not capacity:
+            below = self._host.capacities.get(backing)
+            return below if below else int(self._real_below(backing).info()[1])
+        if etree.fromstring(self._real.XMLDesc()).get("type") == "logical":
+            unit = EXTENT
+        else:
+            qcow2 = asked.find("target/format[@type='qcow2']") is not None
+            unit = 1024 if qcow2 else 1
+        return -(-capacity // unit) * unit
+
+    def _real_below(self, path: str) -> Any:
+        return self._real.connect().storageVolLookupByPath(path)
 
     def createXMLFrom(self, xml: str, original: "FakeVolume") -> "FakeVolume":  # noqa: N802
         clone = self._real.createXMLFrom(xml, original._real)
+        asked = etree.fromstring(xml)
+        self._host.allocations[clone.path()] = int(asked.findtext("allocation") or 0)
         self._host.contents[clone.path()] = bytearray(self._host.contents[original.path()])
+        # qemu-img convert takes the size of what it reads.
+        self._host.capacities[clone.path()] = FakeVolume(original._real, self._host).capacity()
         return FakeVolume(clone, self._host)
 
 
@@ -189,11 +223,25 @@ class FakeVolume:
         document = etree.fromstring(self._real.XMLDesc())
         capacity = document.find("capacity")
         assert capacity is not None
-        capacity.text = str(self._host.capacities.get(self._real.path(), capacity.text))
+        capacity.text = str(self.capacity())
+        below = self._host.backings.get(self._real.path())
+        if below and document.find("backingStore") is None:
+            etree.SubElement(etree.SubElement(document, "backingStore"), "path").text = below
         return etree.tostring(document, encoding="unicode")
 
+    def capacity(self) -> int:
+        return int(self._host.capacities.get(self._real.path(), self._real.info()[1]))
+
     def resize(self, capacity: int) -> None:
-        self._host.capacities[self._real.path()] = capacity
+        if self._pool_type() == "logical":
+            raise libvirt_error(
+                libvirt.VIR_ERR_NO_SUPPORT, "storage pool does not support changing"
+            )
+        self._host.capacities[self._real.path()] = -(-capacity // 512) * 512
+
+    def _pool_type(self) -> str:
+        pool = self._real.storagePoolLookupByVolume()
+        return str(etree.fromstring(pool.XMLDesc()).get("type"))
 
     def upload(self, stream: "FakeStream", offset: int, _length: int) -> None:
         assert offset == 0
@@ -203,6 +251,7 @@ class FakeVolume:
     def download(self, stream: "FakeStream", offset: int, length: int) -> None:
         content = self._host.contents[self._real.path()]
         stream.content = bytearray(content[offset : offset + length if length else None])
+        stream.floods = self._host.floods
 
     def delete(self) -> None:
         del self._host.contents[self._real.path()]
@@ -217,6 +266,7 @@ class FakeStream:
     def __init__(self, host: Host) -> None:
         self._host = host
         self.content = bytearray()
+        self.floods = False
         self._done = 0
 
     def send(self, chunk: bytes) -> int:
@@ -229,6 +279,8 @@ class FakeStream:
         return len(taken)
 
     def recv(self, size: int) -> bytes:
+        if self.floods:
+            return bytes(size)
         part = bytes(self.content[self._done : self._done + min(size, self.STEP)])
         self._done += len(part)
         return part
@@ -243,12 +295,16 @@ class FakeStream:
 class FakeDomain:
     """A virDomain."""
 
-    def __init__(self, real: Any, host: Host) -> None:
+    def __init__(self, real: Any, connection: FakeConnection) -> None:
         self._real = real
-        self._host = host
+        self._connection = connection
+        self._host = connection.host
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
+
+    def connect(self) -> FakeConnection:
+        return self._connection
 
     def createWithFlags(self, flags: int) -> None:  # noqa: N802
         self._real.create()
@@ -341,16 +397,6 @@ class FakeDomain:
         if found is None:
             raise libvirt_error(libvirt.VIR_ERR_AGENT_UNRESPONSIVE, NO_AGENT)
         return found
-
-    def fsFreeze(self) -> int:  # noqa: N802
-        if self._real.name() not in self._host.with_agent:
-            raise libvirt_error(libvirt.VIR_ERR_AGENT_UNRESPONSIVE, NO_AGENT)
-        self._host.calls.append("freeze")
-        return 1
-
-    def fsThaw(self) -> int:  # noqa: N802
-        self._host.calls.append("thaw")
-        return 1
 
     def backupBegin(self, xml: str, checkpoint: str | None, flags: int) -> None:  # noqa: N802
         assert flags == 0

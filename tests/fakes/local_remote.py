@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """This machine as a worker: commands really run here, as root, without SSH in between."""
 
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from tradewind.errors import LateError, RemoteCommandError
 from tradewind.ports import Completed
+
+# A worker's environment. The system's own programs come first: a Python of pyenv takes a second to
+# start. Nobody is logged in: a worker closes its ports to everybody else.
+WORKER = {name: value for name, value in os.environ.items() if name != "SSH_CONNECTION"}
+WORKER["PATH"] = f"/usr/sbin:/usr/bin:/sbin:/bin:{WORKER['PATH']}"
 
 
 class LocalRemote:
@@ -17,7 +23,7 @@ class LocalRemote:
     ) -> Completed:
         try:
             done = subprocess.run(
-                argv, input=stdin, capture_output=True, timeout=timeout, check=False
+                argv, input=stdin, capture_output=True, timeout=timeout, check=False, env=WORKER
             )
         except subprocess.TimeoutExpired:
             raise LateError(f"`{argv[0]}` did not end") from None

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from functools import partial
 
 from tradewind.errors import NotFoundError, StreamError, WriterError
-from tradewind.model.foresight import Foresight, GuestSeen
 from tradewind.model.machine import Disk, MachineSummary, PowerState, VirtualMachine
 from tradewind.model.migrate import ShutDown
 from tradewind.model.overview import MachineOverview
 from tradewind.model.run import Run
+from tradewind.model.source_findings import GuestSeen, SourceFindings
 from tradewind.model.storage import Checkpoint, Extent, ExtentKind, TrackedDisk, Tracking
 from tradewind.ports import Range, Snapshot
 from tradewind.streaming.writer_service import BLAKE2B, Tagger, combined
@@ -112,6 +112,7 @@ class MemorySnapshot:
     checkpoint: Checkpoint | None
     moment: datetime = field(default_factory=lambda: datetime.now(UTC))
     consistency: str = "memory does not change"
+    notes: tuple[str, ...] = ()
 
     def tracking(self, disk: Disk) -> Tracking:
         if disk.id in self.before:
@@ -133,6 +134,7 @@ class MemorySource:
     contents: dict[str, dict[str, bytes]]
     checkpoints: dict[str, dict[str, bytes]] = field(default_factory=dict)
     off: set[str] = field(default_factory=set)
+    autostart: set[str] = field(default_factory=set)
     cleaned_up_after: set[str] = field(default_factory=set)
 
     def machines(self) -> Iterable[MachineSummary]:
@@ -158,10 +160,11 @@ class MemorySource:
             vcpus=2,
             memory=1 << 30,
             disks=tuple(Disk(id=name, capacity=len(disks[name])) for name in disks),
+            autostart=machine_id in self.autostart,
         )
 
-    def foresee(self, machine: VirtualMachine) -> Foresight:
-        return Foresight(guest=GuestSeen(os=machine.os_hint or ""))
+    def preflight_source(self, machine: VirtualMachine) -> SourceFindings:
+        return SourceFindings(guest=GuestSeen(os=machine.os_hint or ""))
 
     @contextmanager
     def snapshot(
@@ -209,8 +212,8 @@ class MemorySource:
     def start(self, machine: VirtualMachine) -> None:
         self.off.discard(machine.id)
 
-    def stay_off(self, machine: VirtualMachine) -> bool:
-        return machine.id in self.off
+    def start_with_host(self, machine: VirtualMachine, *, wanted: bool) -> None:
+        (self.autostart.add if wanted else self.autostart.discard)(machine.id)
 
 
 def _checkpoint(machine: VirtualMachine, run: Run) -> Checkpoint:

@@ -19,6 +19,7 @@ from tests.fakes.flow_stage import Stage, build_stage
 from tests.fakes.libvirt_fakes import open_fake
 from tests.fakes.prefect_server import Server, running
 from tests.fakes.stage_blocks import Blocks, store_blocks
+from tradewind import ending
 from tradewind.ledger import open_ledger
 from tradewind.streaming.certificates import make_certificates
 
@@ -84,6 +85,15 @@ def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("empty") / "ledger.sqlite"
     with open_ledger(str(place)):
         return place
+
+
+@pytest.fixture(autouse=True)
+def told_to_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """A flow that is told to end leaves its process in the end, and this one runs all the tests."""
+    left: list[str] = []
+    monkeypatch.setattr(ending, "leave", lambda: left.append("left"))
+    yield left
+    ending.forget()
 
 
 @pytest.fixture

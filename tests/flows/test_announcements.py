@@ -14,15 +14,15 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import TerminationSignal
 from prefect.states import Cancelled, Cancelling, Crashed
 
-import tasks.events
+import tasks.operate.events
 from flows.deploy import deploy
 from flows.migrate import migrate
 from flows.transfer import transfer
-from tasks.announcements import announce
+from tasks.operate.announcements import announce
 from tests.fakes.flow_stage import Stage
 from tradewind.errors import NotFoundError, WriterError
-from tradewind.host import domains
-from tradewind.model.landing import Landing
+from tradewind.host.domain import domains
+from tradewind.model.deploy_options import DeployOptions
 from tradewind.model.migrate import Go, MigrateRequest
 from tradewind.model.network import NetworkMap
 from tradewind.units import MiB
@@ -33,7 +33,9 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What Prefect was told to have happened."""
     seen: list[dict[str, Any]] = []
     monkeypatch.setattr(
-        tasks.events, "emit_event", lambda event, **more: seen.append({"event": event, **more})
+        tasks.operate.events,
+        "emit_event",
+        lambda event, **more: seen.append({"event": event, **more}),
     )
     return seen
 
@@ -80,7 +82,7 @@ def test_transfer_that_fails(stage: Stage, events: list[dict[str, Any]]) -> None
     assert told["event"] == "tradewind.transfer.failed"
     assert told["payload"]["state"] == "Failed"
     assert "the writer refused a range" in told["payload"]["message"]
-    assert len(told["payload"]["message"]) == tasks.events.LONGEST
+    assert len(told["payload"]["message"]) == tasks.operate.events.LONGEST
     assert "Last execution: **failed**" in page(stage)
     assert "**it was being written to since, and did not end well**" in page(stage)
 
@@ -128,8 +130,13 @@ def test_deployment_and_rehearsal(stage: Stage, events: list[dict[str, Any]]) ->
 
 
 def test_move_tells_of_its_parts_too(stage: Stage, events: list[dict[str, Any]]) -> None:
-    landing = Landing(name="web01-new", network_map=NetworkMap(default="lan"))
-    plain = {"transfer": stage.transfer(), "landing": landing, "go": Go.AT_ONCE, "rounds": 1}
+    deploy_options = DeployOptions(name="web01-new", network_map=NetworkMap(default="lan"))
+    plain = {
+        "transfer": stage.transfer(),
+        "deploy_options": deploy_options,
+        "go": Go.AT_ONCE,
+        "rounds": 1,
+    }
     migrate(MigrateRequest.model_validate(plain))
     names = [told["event"] for told in events]
     assert names == [

@@ -15,14 +15,15 @@ from flows.delete_replica import delete_replica
 from flows.deploy import deploy
 from flows.replicate import replicate
 from flows.transfer import transfer
-from tasks.removal_reports import removal_markdown
 from tests.fakes.flow_stage import Stage
 from tradewind.errors import AccessRefusedError, BusyError, HypervisorError, NotFoundError
-from tradewind.host import domains, storage
+from tradewind.host import storage
+from tradewind.host.domain import domains
 from tradewind.model.ledger import RunKind, RunState
 from tradewind.model.machine import MachineSummary, PowerState
 from tradewind.model.removal import RemovalRequest
 from tradewind.model.storage import Volume
+from tradewind.reports.removal import removal_markdown
 from tradewind.units import MiB
 
 PLAIN = """<domain type="test"><name>{name}</name><memory>1024</memory><os><type>hvm</type></os>

@@ -6,9 +6,12 @@ import signal
 import time
 from typing import Any
 
+import libvirt
 import pytest
 from prefect.exceptions import TerminationSignal
+from pydantic import SecretStr
 
+from blocks import GuestSecrets
 from flows.deploy import deploy
 from flows.transfer import transfer
 from tests.fakes.flow_stage import NIC, Stage
@@ -21,7 +24,9 @@ from tradewind.errors import (
     NotFoundError,
     OptionError,
 )
-from tradewind.host import domains, leftovers, overlays
+from tradewind.host import leftovers
+from tradewind.host.domain import domains, overlays
+from tradewind.host.storage import witness
 from tradewind.model.label import LabelState, Purpose
 from tradewind.model.ledger import Life
 from tradewind.model.proof import SystemdState
@@ -54,8 +59,8 @@ IN_ORDER = [
     "define",
     "start web01",
     "prove web01 (agent expected)",
-    "label finished",
     "finish completed",
+    "label finished",
 ]
 
 
@@ -209,7 +214,7 @@ def test_replica_itself_becomes_the_machine(stage: Stage, replica: set[str]) -> 
     assert stage.volumes() == replica
     assert not any(line.startswith(("clone", "overlay")) for line in stage.diary)
     assert stage.diary[:3] == ["begin deployment", "replica changes", "define"]
-    assert stage.diary[-2:] == ["give replica away", "finish completed"]
+    assert stage.diary[-3:] == ["finish completed", "give replica away", "label finished"]
     assert not is_synced(stage)
     with stage.ledger() as ledger:
         known = ledger.find_transfer(stage.endpoint, stage.endpoint, "web01")
@@ -221,7 +226,7 @@ def replica_contents(stage: Stage) -> dict[str, bytes]:
     return {
         path: bytes(content)
         for path, content in stage.host.host.contents.items()
-        if path.startswith("/pools/fast/web01-")
+        if path.startswith("/pools/fast/web01-") and not path.endswith(witness.SUFFIX)
     }
 
 
@@ -322,7 +327,7 @@ def test_started_and_watched_as_asked(
 ) -> None:
     report = deploy(stage.deploy(skip_os_morphing=True, **changes))
     assert not any("worker" in line for line in stage.diary)
-    after = stage.diary[stage.diary.index("define") + 1 : stage.diary.index("label finished")]
+    after = stage.diary[stage.diary.index("define") + 1 : stage.diary.index("finish completed")]
     assert after == started
     assert domains.require_domain(stage.host, "web01").isActive() == bool(started)
     assert (report.proof is None) == (len(started) < 2)
@@ -358,3 +363,24 @@ def test_unfinished_replica_is_not_deployed(stage: Stage) -> None:
         transfer(stage.transfer())
     with pytest.raises(NotFoundError, match="was never completed"):
         deploy(stage.deploy())
+
+
+def test_the_consoles_password_comes_from_the_guests_secrets_and_is_in_no_report(
+    stage: Stage, replica: set[str]
+) -> None:
+    GuestSecrets(vnc_password=SecretStr("eightchr")).save("console-of-web01", overwrite=True)
+    console = {"enable_vm_vnc_console": True}
+    asked = stage.deploy(
+        skip_os_morphing=True, overrides=console, guest_secrets="console-of-web01", name="closed"
+    )
+    closed = deploy(asked)
+    domain = domains.require_domain(stage.host, "closed")
+    assert "eightchr" in domain.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE)
+    assert "eightchr" not in domain.XMLDesc()
+    assert "eightchr" not in closed.model_dump_json() + str(asked)
+    assert not any("VNC" in line for line in closed.shortfalls)
+    plain = deploy(stage.deploy(skip_os_morphing=True, overrides=console, name="open"))
+    described = domains.require_domain(stage.host, "open").XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE)
+    assert "<graphics" in described
+    assert "passwd" not in described
+    assert any("VNC console listens on every address" in line for line in plain.shortfalls)

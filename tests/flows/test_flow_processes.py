@@ -21,7 +21,7 @@ from prefect.exceptions import TerminationSignal
 from prefect.settings import get_current_settings
 from prefect.states import Cancelling
 
-from tasks.flow_processes import Asked, EndedRun, run_each
+from tasks.groups.flow_processes import Asked, EndedRun, run_each
 from tests.fakes.flow_of_one import one
 
 
@@ -71,7 +71,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         seen.append(argv)
         return real(argv, **options)
 
-    monkeypatch.setattr("tasks.flow_processes.subprocess.Popen", popen)
+    monkeypatch.setattr("tasks.groups.flow_processes.subprocess.Popen", popen)
     return seen
 
 

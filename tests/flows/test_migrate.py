@@ -8,8 +8,8 @@ import pytest
 from prefect.artifacts import Artifact
 
 from flows.migrate import migrate
-from tasks import approval
-from tasks.approval import Answer, Decision
+from tasks.move import approval
+from tasks.move.approval import Decision
 from tests.fakes.flow_stage import Stage
 from tradewind.errors import (
     BadInputError,
@@ -19,16 +19,18 @@ from tradewind.errors import (
     OptionError,
     StreamError,
 )
-from tradewind.host import domains
-from tradewind.model.landing import Landing, OnBootFailure
-from tradewind.model.migrate import Go, MigrateRequest
+from tradewind.host.domain import domains
+from tradewind.host.target import objections
+from tradewind.model.deploy_options import DeployOptions, OnBootFailure
+from tradewind.model.migrate import Answer, Go, MigrateRequest
 from tradewind.model.network import NetworkMap
+from tradewind.model.source_state import SourceState, Stops
 
-LANDING = Landing(name="web01-new", network_map=NetworkMap(default="lan"))
+LANDING = DeployOptions(name="web01-new", network_map=NetworkMap(default="lan"))
 
 
 def request(stage: Stage, **changes: Any) -> MigrateRequest:
-    plain = {"transfer": stage.transfer(), "landing": LANDING, "go": Go.AT_ONCE, "rounds": 2}
+    plain = {"transfer": stage.transfer(), "deploy_options": LANDING, "go": Go.AT_ONCE, "rounds": 2}
     return MigrateRequest.model_validate({**plain, **changes})
 
 
@@ -123,18 +125,62 @@ def test_way_back_that_fails_is_told_beside_the_cause(stage: Stage) -> None:
 @pytest.mark.parametrize("choice", ["keep", "stop"])
 def test_kept_machine_is_off_before_its_original_starts(stage: Stage, choice: str) -> None:
     stage.instead_of_proof = fail(BootFailedError("no proof"))
-    landing = LANDING.model_copy(update={"on_boot_failure": OnBootFailure(choice)})
+    deploy_options = LANDING.model_copy(update={"on_boot_failure": OnBootFailure(choice)})
     with pytest.raises(BootFailedError, match="web01-new is shut off and kept"):
-        migrate(request(stage, landing=landing))
+        migrate(request(stage, deploy_options=deploy_options))
     assert stage.diary.index("stop web01-new") < stage.diary.index("start web01 again")
     assert not domains.require_domain(stage.host, "web01-new").isActive()
 
 
-def test_what_cannot_land_is_refused_before_anything_begins(stage: Stage) -> None:
-    landing = Landing(network_map=NetworkMap(default="nowhere"))
-    with pytest.raises(BadInputError, match="nowhere"):
-        migrate(request(stage, landing=landing))
+@pytest.mark.parametrize("stops", [Stops.MOVE, Stops.TRANSFER])
+def test_machine_that_a_move_would_harm_is_refused_before_anything(
+    stage: Stage, stops: Stops
+) -> None:
+    saved = SourceState(what="web01 is saved", remedy="start it", evidence="virsh", stops=stops)
+    stage.source.states = (saved,)
+    with pytest.raises(BadInputError, match="web01 is saved"):
+        migrate(request(stage))
     assert stage.diary == []
+
+
+def test_state_that_came_while_a_person_thought_is_refused_before_the_shutdown(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paused = SourceState(what="web01 paused", remedy="r", evidence="e", stops=Stops.MOVE)
+
+    def think(_request: MigrateRequest) -> str:
+        stage.source.states = (paused,)
+        return "yes"
+
+    monkeypatch.setattr("tasks.move.cutover.wait_for_go", think)
+    with pytest.raises(BadInputError, match="web01 paused"):
+        migrate(request(stage))
+    assert "shut down web01" not in stage.diary
+
+
+def test_what_cannot_land_is_refused_before_anything_begins(stage: Stage) -> None:
+    deploy_options = DeployOptions(network_map=NetworkMap(default="nowhere"))
+    with pytest.raises(BadInputError, match="nowhere"):
+        migrate(request(stage, deploy_options=deploy_options))
+    assert stage.diary == []
+
+
+def test_what_cannot_land_any_more_is_refused_before_the_shutdown(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Libvirt is asked again after days of waiting: it may be another one by then."""
+
+    def think(_request: MigrateRequest) -> str:
+        monkeypatch.setattr(
+            objections, "omissions", lambda *_: fail(BadInputError("libvirt refuses web01"))()
+        )
+        return "yes"
+
+    monkeypatch.setattr("tasks.move.cutover.wait_for_go", think)
+    with pytest.raises(BadInputError, match="libvirt refuses web01"):
+        migrate(request(stage))
+    assert "stream sda sdb" in " ".join(stage.diary)
+    assert "shut down web01" not in stage.diary
 
 
 def decide(monkeypatch: pytest.MonkeyPatch, *answers: Answer) -> list[float]:
@@ -145,7 +191,7 @@ def decide(monkeypatch: pytest.MonkeyPatch, *answers: Answer) -> list[float]:
         "pause_flow_run",
         lambda **_: Decision(answer=next(given), postpone_minutes=5, operator="Ada"),
     )
-    monkeypatch.setattr("tasks.approval.time.sleep", waits.append)
+    monkeypatch.setattr("tasks.move.approval.time.sleep", waits.append)
     return waits
 
 

@@ -2,11 +2,15 @@
 """The preflight says everything at once, and changes nothing."""
 
 import pytest
+from pydantic import SecretStr
 
+from blocks import GuestSecrets
 from flows.preflight import preflight
 from tests.fakes.flow_stage import Stage
 from tradewind.errors import HypervisorError
-from tradewind.host import domains, reconcile, storage
+from tradewind.host import storage
+from tradewind.host.domain import domains
+from tradewind.host.storage import volume_sync
 from tradewind.model.finding import Severity
 from tradewind.model.preflight import Area, PreflightReport, PreflightRequest
 
@@ -18,9 +22,9 @@ def worker_image(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def asked(stage: Stage, **changes: object) -> PreflightRequest:
-    landing = changes.pop("landing", {"network_map": {"default": "lan"}})
+    deploy_options = changes.pop("deploy_options", {"network_map": {"default": "lan"}})
     return PreflightRequest.model_validate(
-        {"transfer": stage.transfer(**changes), "landing": landing}
+        {"transfer": stage.transfer(**changes), "deploy_options": deploy_options}
     )
 
 
@@ -51,9 +55,9 @@ def test_everything_that_is_wrong_is_said_at_once(
     def full(*_: object) -> tuple[str, ...]:
         raise HypervisorError("pool fast does not answer", "wake it")
 
-    monkeypatch.setattr(reconcile, "require_room", full)
+    monkeypatch.setattr(volume_sync, "require_room", full)
     overrides = {"migr_worker_network": "nowhere", "migr_image_map": {"linux": "absent.qcow2"}}
-    report = preflight(asked(stage, overrides=overrides, landing={}))
+    report = preflight(asked(stage, overrides=overrides, deploy_options={}))
     found = errors(report)
     assert not report.ready
     assert len(found[Area.WORKER]) == 2
@@ -88,3 +92,35 @@ def test_a_name_that_is_taken_is_found(stage: Stage) -> None:
     report = preflight(asked(stage))
     assert "there is a machine “web01”" in errors(report)[Area.ARRIVAL][0]
     assert not [area for area, found in report.sorted_findings() if "would be made" in found.what]
+
+
+def test_a_console_that_is_open_to_everybody_is_a_warning(stage: Stage) -> None:
+    def said(report: PreflightReport) -> list[tuple[Severity, str, str]]:
+        return [
+            (found.severity, found.what, found.remedy)
+            for area, found in report.sorted_findings()
+            if area is Area.ARRIVAL and "VNC" in found.what
+        ]
+
+    console = {"enable_vm_vnc_console": True}
+    [(severity, what, remedy)] = said(preflight(asked(stage, overrides=console)))
+    assert severity is Severity.WARNING
+    assert "every address of the host without a password" in what
+    assert "SSH tunnel" in remedy
+    one = {**console, "vnc_listen_address": "198.18.0.1"}
+    [(severity, what, _)] = said(preflight(asked(stage, overrides=one)))
+    assert severity is Severity.NOTE
+    assert "address 198.18.0.1" in what
+    own = {**console, "vnc_listen_address": "127.0.0.1"}
+    assert said(preflight(asked(stage, overrides=own))) == []
+    GuestSecrets(vnc_password=SecretStr("eightchr")).save("console-of-web01", overwrite=True)
+    deploy_options = {"network_map": {"default": "lan"}, "guest_secrets": "console-of-web01"}
+    report = preflight(asked(stage, overrides=console, deploy_options=deploy_options))
+    assert said(report) == []
+    assert "eightchr" not in report.model_dump_json()
+
+
+def test_secrets_that_are_not_there_are_found_before_the_deployment(stage: Stage) -> None:
+    deploy_options = {"network_map": {"default": "lan"}, "guest_secrets": "nowhere"}
+    report = preflight(asked(stage, deploy_options=deploy_options))
+    assert "nowhere" in "".join(errors(report)[Area.ARRIVAL])

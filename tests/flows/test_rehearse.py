@@ -9,7 +9,8 @@ import pytest
 from flows.deploy import deploy
 from tests.fakes.flow_stage import NIC, Stage
 from tradewind.errors import BadInputError, BootFailedError, OptionError
-from tradewind.host import domains, leftovers, networks
+from tradewind.host import leftovers, networks
+from tradewind.host.domain import domains
 from tradewind.model.ledger import RunKind
 
 

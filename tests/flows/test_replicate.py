@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from prefect import Flow
 
-import tasks.events
-import tasks.groups
+import tasks.groups.members
+import tasks.operate.events
 from flows.replicate import replicate
 from flows.transfer import transfer
-from tasks.flow_processes import Asked, EndedRun
-from tasks.groups import MachinesFailedError
+from tasks.groups.flow_processes import Asked, EndedRun
+from tasks.groups.members import MachinesFailedError
 from tests.fakes.flow_stage import Stage
 from tradewind.errors import CapacityError, NotFoundError
 from tradewind.ledger.tables import TransferRow
@@ -40,7 +40,7 @@ def _run(flow: Flow[..., Any], asked: Asked) -> EndedRun:
 
 @pytest.fixture(autouse=True)
 def _played(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tasks.groups, "run_each", in_this_process)
+    monkeypatch.setattr(tasks.groups.members, "run_each", in_this_process)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         if event == "tradewind.transfer.late":
             seen.append({"event": event, **more})
 
-    monkeypatch.setattr(tasks.events, "emit_event", note)
+    monkeypatch.setattr(tasks.operate.events, "emit_event", note)
     return seen
 
 

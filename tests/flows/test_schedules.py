@@ -16,11 +16,11 @@ from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.flow_engine import run_flow_sync
 
-from cli.project import PROJECT
-from cli.registration import Registration
+from deployments.project import PROJECT
+from deployments.stored_transfers import Registration
 from flows.replicate import replicate
 from flows.transfer import transfer
-from tasks.missed_runs import stand_in_for_missed_runs
+from tasks.operate.missed_runs import skip_missed_runs
 from tradewind.errors import NotFoundError
 from tradewind.model.groups import GroupRequest
 from tradewind.model.requests import TransferRequest
@@ -138,7 +138,7 @@ def test_schedule_without_a_work_pool_is_refused(client: SyncPrefectClient) -> N
 
 @flow
 def replay(machine: str) -> None:
-    stand_in_for_missed_runs()
+    skip_missed_runs()
 
 
 def plan(client: SyncPrefectClient, deployment: UUID, begin: datetime, end: datetime) -> None:

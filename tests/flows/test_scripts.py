@@ -58,7 +58,7 @@ def play(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[str, i
             monkeypatch.setattr(scripts, place, played(stage, statuses))
         monkeypatch.setattr(first_boot, "install", leave(stage))
         monkeypatch.setattr(
-            "tradewind.host.first_boot.read",
+            "tradewind.host.boot.first_boot.read",
             lambda _domain, left: tuple(
                 ScriptReport(name=s.name, phase="first boot", status=0, output="", seconds=0)
                 for s in left

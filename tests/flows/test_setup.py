@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tradewind setup` and `drain` on a server: what is made, what is left, who is waited for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
+from types import SimpleNamespace
+from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -10,12 +12,14 @@ from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentU
 from prefect.client.schemas.objects import State, StateType
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 
-from cli import automations, drain, installing, server
-from cli.installing import Installed, What
-from cli.pools import Pool, Working
-from cli.project import planned
+from cli.commands import drain
+from deployments import automations, installing, server, work_pool
+from deployments.installing import Installed, What
+from deployments.project import planned
+from deployments.work_pool import Pool, Working
 from tests.fakes.prefect_server import Server
 from tradewind.errors import BadInputError, LateError, NotFoundError
+from tradewind.waiting import wait_for
 
 DEPLOYMENTS = tuple(plan.full_name() for plan in planned())
 AUTOMATIONS = ("tradewind-zombie", "tradewind-sweep-after-crash")
@@ -180,16 +184,30 @@ class Impatient:
         self.said.append([each.sentence().partition(" since")[0] for each in working])
 
 
-def run_of(client: SyncPrefectClient, name: str, state: State[None]) -> None:
-    deployment = client.read_deployment_by_name("transfer/transfer")
-    parameters = {"request": {"machine": name, "source": "old", "destination": "new"}}
-    run = client.create_flow_run_from_deployment(deployment.id, parameters=parameters, name=name)
-    client.set_flow_run_state(run.id, state, force=True)
+Begin = Callable[[str, State[None]], None]
+
+
+@pytest.fixture
+def begin(client: SyncPrefectClient) -> Iterator[Begin]:
+    """Put runs into a state; they are gone after the test."""
+    made: list[UUID] = []
+
+    def run_of(name: str, state: State[None]) -> None:
+        deployment = client.read_deployment_by_name("transfer/transfer")
+        asked = {"request": {"machine": name, "source": "old", "destination": "new"}}
+        run = client.create_flow_run_from_deployment(deployment.id, parameters=asked, name=name)
+        made.append(run.id)
+        client.set_flow_run_state(run.id, state, force=True)
+
+    yield run_of
+    for run in made:
+        client.delete_flow_run(run)
 
 
 def test_drain_waits_for_what_has_a_process(
     client: SyncPrefectClient,
     installed: dict[str, Installed],
+    begin: Begin,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(drain, "EVERY", 0.01)
@@ -198,16 +216,66 @@ def test_drain_waits_for_what_has_a_process(
     assert client.read_work_pool("tradewind").is_paused
     assert install(client)["tradewind"].notes == ("it is paused: `tradewind resume`",)
     drain.wait_until_idle(found, 0, listener)  # nothing runs
-    run_of(client, "a", State(type=StateType.RUNNING))
-    run_of(client, "b", State(type=StateType.PAUSED, name="Paused"))
-    run_of(client, "c", State(type=StateType.PAUSED, name="Suspended"))
-    run_of(client, "d", State(type=StateType.SCHEDULED, name="Late"))
-    run_of(client, "e", State(type=StateType.COMPLETED))
+    begin("a", State(type=StateType.RUNNING))
+    begin("b", State(type=StateType.PAUSED, name="Paused"))
+    begin("c", State(type=StateType.PAUSED, name="Suspended"))
+    begin("d", State(type=StateType.SCHEDULED, name="Late"))
+    begin("e", State(type=StateType.COMPLETED))
     with pytest.raises(LateError, match="still at work: a, b\n"):
         drain.wait_until_idle(found, 0.05, listener)
     assert listener.said == [["a: Running", "b: Paused"]]
     found.resume()
     assert not client.read_work_pool("tradewind").is_paused
+
+
+@pytest.mark.usefixtures("installed")
+def test_drain_does_not_wait_for_a_run_whose_worker_was_killed_before_it_began(
+    client: SyncPrefectClient, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work_pool, "_PENDING_ALONE", 1.0)
+    found, listener = Pool(client, "tradewind"), Impatient()
+    begin("orphan", State(type=StateType.PENDING))
+    with pytest.raises(LateError, match="still at work: orphan\n"):
+        drain.wait_until_idle(found, 0, listener)  # a worker may be about to start it
+    wait_for(lambda: not found.working(), "it counts as abandoned", 20)
+    drain.wait_until_idle(found, 0, listener)
+    (left,) = found.abandoned()
+    assert left.name == "orphan"
+    assert f"prefect flow-run delete {left.id}" in left.sentence()
+
+
+@pytest.mark.usefixtures("installed")
+def test_pending_run_is_waited_for_while_a_worker_lives(
+    client: SyncPrefectClient, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work_pool, "_PENDING_ALONE", 0.0)
+    client.send_worker_heartbeat("tradewind", "alive")
+    begin("beginning", State(type=StateType.PENDING))
+    found = Pool(client, "tradewind")
+    assert [each.name for each in found.working()] == ["beginning"]
+    assert found.abandoned() == []
+
+
+@pytest.mark.usefixtures("installed")
+def test_worker_that_is_missing_is_told_with_the_line_that_starts_one(
+    client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Pool, "has_workers", lambda _pool: False)
+        missing = work_pool.missing_worker()
+    assert missing is not None
+    assert missing.what.startswith("No worker runs")
+    assert "prefect worker start --pool tradewind" in missing.remedy
+    client.send_worker_heartbeat("tradewind", "alive")
+    assert work_pool.missing_worker() is None
+
+
+@pytest.mark.usefixtures("client")
+def test_server_without_a_pool_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work_pool, "planned", lambda: [SimpleNamespace(pool="nowhere")])
+    missing = work_pool.missing_worker()
+    assert missing is not None
+    assert missing.remedy == "make it: tradewind setup"
 
 
 def test_drain_of_a_pool_that_is_not_there(client: SyncPrefectClient) -> None:

@@ -9,7 +9,7 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
 
-from tasks.slots import limit_host, slot_name, slots
+from tasks.transfer.slots import limit_host, slot_name, slots
 from tradewind.model.requests import SourceKind, TransferRequest
 
 
@@ -53,18 +53,28 @@ def test_folder_of_images_is_no_host() -> None:
     assert work("old", SourceKind.IMAGES) == {"old": 0, "new": 1}
 
 
+def wait_for_text(caplog: pytest.LogCaptureFixture, words: str) -> None:
+    """Return when it is in the log, or after a minute."""
+    deadline = time.monotonic() + 60
+    while words not in caplog.text and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
 def test_slot_that_is_taken_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    waits = "Waiting for a slot: all 1 of tradewind-host-old are taken."
+    cleanup_on_exit: list[float] = []
     with get_client(sync_client=True) as client:
         client.increment_concurrency_slots([slot_name("old")], 1, "concurrency")
 
         def give_back() -> None:
-            time.sleep(2)
+            wait_for_text(caplog, waits)
+            cleanup_on_exit.append(time.monotonic())
             client.release_concurrency_slots([slot_name("old")], 1, 2.0)
 
         giving = threading.Thread(target=give_back)
         giving.start()
-        begun = time.monotonic()
         assert work("old") == {"old": 1, "new": 1}
+        worked = time.monotonic()
         giving.join()
-    assert time.monotonic() - begun > 1.5
-    assert "Waiting for a slot: all 1 of tradewind-host-old are taken." in caplog.text
+    assert waits in caplog.text
+    assert worked > cleanup_on_exit[0]

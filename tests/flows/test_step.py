@@ -28,10 +28,10 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> Failing:
     """Run a step that fails some times; list its attempts, and what it raised at the end."""
     monkeypatch.setattr(tasks.step, "exponential_backoff", lambda backoff_factor: 0)
 
-    def run(error: BaseException, times: int = 100, **options: int) -> list[str]:
+    def run(error: BaseException, times: int = 100, retries: int = RETRIES) -> list[str]:
         said: list[str] = []
 
-        @step("fail-{times}", **options)
+        @step("fail-{times}", retries=retries)
         def fail(times: int) -> str:
             said.append("tried")
             if len(said) <= times:

@@ -15,7 +15,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 
 import cli.main
 import tradewind.host.connection
-from cli.registration import Registration
+from deployments.stored_transfers import Registration
 from tests.fakes.flow_stage import Stage
 from tests.fakes.libvirt_fakes import FakeConnection
 from tests.fakes.prefect_server import Server
@@ -50,7 +50,7 @@ def pool() -> Iterator[None]:
 def ready(
     stage: Stage, kept_blocks: Blocks, pool: None, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Stage]:
-    from tasks.site import load_options  # noqa: PLC0415 - as late as the flow does
+    from tasks.environment import load_options  # noqa: PLC0415 - as late as the flow does
 
     place = load_options.fn("kept").sqlite_database_file  # type: ignore[attr-defined]
     stage.ledger_place, stage.key = place, kept_blocks.key

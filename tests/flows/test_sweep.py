@@ -3,10 +3,13 @@
 
 import importlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from sqlmodel import Session
 
+import tasks.move.unfinished
 from blocks.endpoint import LibvirtEndpoint
 from blocks.loading import block_names
 from flows.sweep import sweep
@@ -14,12 +17,17 @@ from tests.fakes.flow_stage import Stage
 from tests.fakes.libvirt_fakes import FakeConnection
 from tests.fakes.prefect_server import Server
 from tests.fakes.stage_blocks import Blocks, store_blocks
+from tests.unit.reports.test_deploy_reports import deployment
 from tradewind.domainxml.backup import BackupDisk
 from tradewind.errors import ConnectionFailedError, NotFoundError
-from tradewind.host import backup, domains, storage
+from tradewind.host import storage
+from tradewind.host.domain import backup, domains
 from tradewind.ledger import owners
-from tradewind.model.label import Purpose
+from tradewind.ledger.tables import OutageRow, RunRow
+from tradewind.model.label import LabelState, Purpose
 from tradewind.model.ledger import Life, RunKind, RunState
+from tradewind.model.migrate import MigrateRequest
+from tradewind.model.outage import OutageEnd, OutagePhase
 from tradewind.model.run import Run
 from tradewind.model.storage import Volume
 from tradewind.units import GiB
@@ -62,7 +70,7 @@ def swept_blocks(prefect_server: Server, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture
 def runs(stage: Stage, swept_blocks: Blocks) -> Runs:
     """One run of each kind, and what each left on the host."""
-    from tasks.site import load_options  # noqa: PLC0415 - as late as the flow does
+    from tasks.environment import load_options  # noqa: PLC0415 - as late as the flow does
 
     stage.ledger_place = load_options.fn(swept_blocks.options).sqlite_database_file  # type: ignore[attr-defined]
     stage.endpoint, stage.options, stage.key = "swept", "swept", swept_blocks.key
@@ -119,7 +127,20 @@ def left(stage: Stage, run: Run) -> tuple[bool, bool, bool, bool]:
     )
 
 
+LONG_AGO = datetime(2026, 1, 2, tzinfo=UTC)
 ALL, NOTHING = (True,) * 4, (False,) * 4
+
+
+def test_twin_that_a_killed_preflight_left_is_removed(stage: Stage, runs: Runs) -> None:
+    """No ledger knows it: a preflight has no run."""
+    old = Run(id="0ddba11c0de0", transfer="", begun=datetime.now(UTC)).label(Purpose.TWIN)
+    for name, label in (("new", old), ("left", old.model_copy(update={"created": LONG_AGO}))):
+        domains.define(stage.host, PLAIN.format(name=name))
+        domains.write_label(stage.host, name, label)
+    (report,) = sweep([stage.endpoint], options=stage.options)
+    assert "twin left" in [str(item) for item in report.dead]
+    assert ("new" in stage.domains(), "left" in stage.domains()) == (True, False)
+    domains.destroy(stage.host, "new")
 
 
 def test_only_what_dead_runs_left_is_removed(stage: Stage, runs: Runs) -> None:
@@ -163,15 +184,15 @@ def test_without_names_all_hosts_are_swept_each_for_itself(
 ) -> None:
     """One of two hosts is away."""
     flow = importlib.import_module("flows.sweep")
-    look = flow.find_leftovers
+    reach = flow.settle
 
-    def find_leftovers(endpoint: str, host: Any) -> Any:
+    def settle(endpoint: str, *more: Any) -> Any:
         if endpoint != stage.endpoint:
             raise ConnectionFailedError(f"{endpoint} is away")
-        return look(endpoint, host)
+        return reach(endpoint, *more)
 
     assert len(block_names(LibvirtEndpoint)) >= 2
-    monkeypatch.setattr(flow, "find_leftovers", find_leftovers)
+    monkeypatch.setattr(flow, "settle", settle)
     with pytest.raises(ConnectionFailedError, match="is away") as caught:
         sweep(options=stage.options)
     (note,) = caught.value.__notes__
@@ -184,3 +205,66 @@ def test_without_names_all_hosts_are_swept_each_for_itself(
 def test_unknown_host_is_named(stage: Stage) -> None:
     with pytest.raises(NotFoundError, match="“nowhere”"):
         sweep(["nowhere"], options=stage.options)
+
+
+def test_unfinished_move_is_told_and_left_alone(
+    stage: Stage, swept_blocks: Blocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine that its dead process made may be the only one that runs."""
+    from tasks.environment import load_options  # noqa: PLC0415 - as late as the flow does
+
+    told: list[tuple[str, Any]] = []
+    monkeypatch.setattr(
+        tasks.move.unfinished, "emit", lambda event, _to, facts, **_: told.append((event, facts))
+    )
+    stage.ledger_place = load_options.fn(swept_blocks.options).sqlite_database_file  # type: ignore[attr-defined]
+    stage.endpoint, stage.options, stage.key = "swept", "swept", swept_blocks.key
+    stage.shell.entries = []
+    machine = stage.source.inspect("web01").model_copy(update={"id": "unfinished"})
+    asked = {"machine": "unfinished", "source": "swept", "destination": "new"}
+    with stage.ledger() as ledger:
+        known = ledger.note_transfer("swept", "new", machine)
+        outage = ledger.outages.begin(
+            known.id, machine, MigrateRequest.model_validate({"transfer": asked})
+        )
+        run = ledger.begin(known, RunKind.DEPLOYMENT)
+        ledger.outages.lands(run.id, "web01-new", "uuid")
+        with Session(ledger._engine) as session, session.begin():
+            for row in (session.get_one(OutageRow, outage.id), session.get_one(RunRow, run.id)):
+                dead = owners.current().model_copy(update={"pid": NO_PROCESS})
+                row.owner = dead.model_dump_json()
+                session.add(row)
+    domains.define(stage.host, PLAIN.format(name="web01-new"))
+    domains.write_label(stage.host, "web01-new", run.label(Purpose.MACHINE))
+    for _ in range(2):
+        (report,) = sweep(["swept"], options="swept")
+        assert [item.name for item in report.held] == ["web01-new"]
+        assert "web01-new" in stage.domains()
+        (said,) = report.outages
+        assert said.phase is OutagePhase.DEFINED
+    assert [event for event, _ in told] == ["tradewind.migrate.unfinished"] * 2
+    assert "tradewind move rollback web01" in told[0][1]["message"]
+    with stage.ledger() as ledger:
+        ledger.outages.end(outage.id, OutageEnd.WENT_BACK)
+
+
+def test_machine_of_a_completed_deployment_is_finished(stage: Stage, swept_blocks: Blocks) -> None:
+    """Its process was killed between the ledger and the label."""
+    from tasks.environment import load_options  # noqa: PLC0415 - as late as the flow does
+
+    stage.ledger_place = load_options.fn(swept_blocks.options).sqlite_database_file  # type: ignore[attr-defined]
+    stage.endpoint, stage.options, stage.key = "swept", "swept", swept_blocks.key
+    stage.shell.entries = []
+    machine = stage.source.inspect("web01").model_copy(update={"id": "completed"})
+    with stage.ledger() as ledger:
+        known = ledger.note_transfer("swept", "new", machine)
+        run = ledger.begin(known, RunKind.DEPLOYMENT)
+        ledger.finish(run, RunState.COMPLETED, deployment().model_copy(update={"autostart": True}))
+    domains.define(stage.host, PLAIN.format(name="mine"))
+    domains.write_label(stage.host, "mine", run.label(Purpose.MACHINE))
+    sweep(["swept"], options="swept")
+    domain = domains.require_domain(stage.host, "mine")
+    label = domains.read_label(domain)
+    assert label is not None
+    assert label.state is LabelState.FINISHED
+    assert domains.starts_with_host(domain)

@@ -7,8 +7,9 @@ from uuid import uuid4
 from prefect.events.schemas.automations import AutomationCore, EventTrigger
 from ruamel.yaml import YAML
 
-from tasks import lag
-from tasks.announcements import REQUESTS
+from tasks.move import unfinished
+from tasks.operate import lag
+from tasks.operate.announcements import REQUESTS
 
 FILE = Path(__file__).parents[3] / "deployments/examples/notify.yaml"
 
@@ -19,4 +20,4 @@ def test_it_waits_for_every_failure_and_for_late_replicas() -> None:
     trigger = AutomationCore.model_validate(found).trigger
     assert isinstance(trigger, EventTrigger)
     ends = {f"tradewind.{word}.failed" for word in (*REQUESTS, "rehearse")}
-    assert trigger.expect == ends | {lag.EVENT}
+    assert trigger.expect == ends | {lag.EVENT, unfinished.EVENT}

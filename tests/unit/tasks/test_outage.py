@@ -5,12 +5,12 @@ import time
 
 import pytest
 
-from tasks.cutover import Outage
-from tasks.move_reports import migrate_markdown
-from tests.unit.tasks.test_deploy_reports import deployment
-from tests.unit.tasks.test_hostile_texts import moved
+from tasks.move.cutover import OutageClock
+from tests.unit.reports.test_deploy_reports import deployment
+from tests.unit.reports.test_hostile_texts import moved
 from tradewind.model.proof import BootEvidence, BootProof
 from tradewind.model.report import DeployReport
+from tradewind.reports.move import migrate_markdown
 
 
 def proven(*, watched: float) -> DeployReport:
@@ -23,7 +23,7 @@ def proven(*, watched: float) -> DeployReport:
 def test_what_was_watched_after_the_proof_is_no_outage(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 104.0, 194.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    outage = Outage()
+    outage = OutageClock()
     outage.begin()
     outage.passed("shutdown")
     outage.deployed(proven(watched=30))

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Steps that keep the house: sweep, lag, pages, events, worker images."""
