@@ -23,12 +23,12 @@ API = os.environ.get("PREFECT_API_URL", "http://127.0.0.1:4200/api")
 FINAL = {"COMPLETED", "FAILED", "CANCELLED", "CRASHED"}
 
 
-class RefusedError(Exception):
+class ObjectionError(Exception):
     """The server refused a request; the message is its own."""
 
 
 def call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    """Send a request and return what the server answers; RefusedError says what it objects to."""
+    """Send a request and return what the server answers; ObjectionError says what it objects to."""
     headers = {"Content-Type": "application/json"}
     if who := os.environ.get("PREFECT_API_AUTH_STRING"):
         headers["Authorization"] = "Basic " + base64.b64encode(who.encode()).decode()
@@ -40,7 +40,7 @@ def call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
             return json.load(answer)
     except urllib.error.HTTPError as error:
-        raise RefusedError(f"{error.code}: {objection(error.read())}") from None
+        raise ObjectionError(f"{error.code}: {objection(error.read())}") from None
 
 
 def objection(answer: bytes) -> str:
@@ -87,7 +87,7 @@ def main() -> int:
     ends = {"source": asked.source, "destination": asked.destination}
     try:
         run = start({"machine": asked.machine, **ends}, asked.key)
-    except RefusedError as error:
+    except ObjectionError as error:
         print(error, file=sys.stderr)
         return 2
     print(run["id"], flush=True)
