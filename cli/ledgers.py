@@ -17,8 +17,9 @@ def ledger_of(options: str, overrides: OptionOverrides | None = None) -> "Iterat
     from blocks.loading import load_block  # noqa: PLC0415 - Prefect takes seconds to import
     from blocks.provider_options import ProviderOptionsBlock  # noqa: PLC0415
     from tradewind.ledger import open_ledger  # noqa: PLC0415
+    from tradewind.ledger.database import seen  # noqa: PLC0415
 
     stored = load_block(ProviderOptionsBlock, options).options()
     chosen = stored.with_overrides(overrides) if overrides else stored
-    with open_ledger(chosen.sqlite_database_file) as ledger:
+    with open_ledger(seen(chosen.sqlite_database_file)) as ledger:
         yield ledger

@@ -3,117 +3,165 @@
 
 import logging
 import sys
-from typing import Annotated
+from importlib.metadata import version
+from typing import Annotated, ClassVar
 
 import typer
-from rich.console import Console
-from rich.markdown import Markdown
 
-from cli import deployments, drain, groups, install, move, preflight, setup
-from cli.endings import EPILOG, ending_of
-from cli.ledgers import ledger_of
-from cli.machines import machines_app
-from cli.options import Destination, Json, Machine, Options, Source
-from cli.packages import packages_app
-from cli.printing import print_json
-from cli.schedules import schedule_app
-from cli.transfers import transfer_app
-from cli.worker_images import worker_image_app
-from tradewind.errors import NotFoundError
+from cli.lazy import LazyCommand, LazyGroup
+
+EPILOG = (
+    "Exit codes: 0 done, 1 failed while at work, 2 refused before anything was made,"
+    " 130 interrupted with ^C, 143 stopped by SIGTERM."
+)
+
+COMMANDS = (
+    LazyCommand(
+        "setup", "cli.commands.setup:setup", "Configure the Prefect server from this checkout."
+    ),
+    LazyCommand(
+        "settings",
+        "cli.commands.setup:settings",
+        "Print the settings for Prefect's server or worker.",
+        offline=("settings",),
+    ),
+    LazyCommand(
+        "endpoint", "cli.commands.endpoints:endpoint_app", "Hosts: sources and destinations."
+    ),
+    LazyCommand("images", "cli.commands.images:images_app", "Folders of disk images as sources."),
+    LazyCommand("options", "cli.commands.provider_options:options_app", "Provider options."),
+    LazyCommand(
+        "worker-image",
+        "cli.commands.worker_images:worker_image_app",
+        "The image of the temporary workers.",
+        offline=("build",),
+    ),
+    LazyCommand("machines", "cli.commands.machines:machines_app", "Machines of a source."),
+    LazyCommand(
+        "preflight",
+        "cli.commands.preflight:preflight",
+        "Check what a move needs; report all problems at once.",
+    ),
+    LazyCommand("transfer", "cli.commands.transfers:transfer_app", "Replicas of single machines."),
+    LazyCommand(
+        "schedule",
+        "cli.commands.schedules:schedule_app",
+        "Scheduled transfers of machines and groups.",
+    ),
+    LazyCommand(
+        "replicate",
+        "cli.commands.groups:replicate",
+        "Update the replicas of a group of machines.",
+    ),
+    LazyCommand(
+        "status", "cli.commands.groups:status", "Show each replica's lag and next scheduled run."
+    ),
+    LazyCommand(
+        "rehearse",
+        "cli.commands.deploy:rehearse",
+        "Boot a clone on an isolated network, then remove it.",
+    ),
+    LazyCommand("deploy", "cli.commands.deploy:deploy", "Deploy a replica as a running machine."),
+    LazyCommand(
+        "migrate",
+        "cli.commands.move:migrate",
+        "Move a machine with a short outage.",
+    ),
+    LazyCommand(
+        "answer",
+        "cli.commands.move:answer",
+        "Approve, postpone or cancel a move that waits for an answer.",
+    ),
+    LazyCommand(
+        "move",
+        "cli.commands.unfinished_moves:move_app",
+        "Moves that were interrupted during the outage.",
+    ),
+    LazyCommand(
+        "report",
+        "cli.commands.report:report",
+        "Print the report of a machine's last transfer or deployment.",
+    ),
+    LazyCommand(
+        "kept",
+        "cli.commands.kept:kept_app",
+        "Machines that wait for a person to decide.",
+    ),
+    LazyCommand("sweep", "cli.commands.sweep:sweep", "Remove what killed runs left on hosts."),
+    LazyCommand(
+        "controller", "cli.commands.controllers:controller_app", "Machines that ran flows."
+    ),
+    LazyCommand(
+        "packages",
+        "cli.commands.packages:packages_app",
+        "Packages for guests that cannot reach their repositories.",
+        offline=("prepare",),
+    ),
+    LazyCommand(
+        "drain",
+        "cli.commands.drain:drain",
+        "Pause the work pool and wait until nothing runs.",
+    ),
+    LazyCommand("resume", "cli.commands.drain:resume", "Resume the work pool."),
+    LazyCommand(
+        "doctor",
+        "cli.commands.doctor:doctor",
+        "Check the whole installation; report all problems at once.",
+    ),
+    LazyCommand(
+        "give-up",
+        "cli.commands.controllers:give_up",
+        "Old name of `controller forget`.",
+        hidden=True,
+    ),
+)
+
+
+class Commands(LazyGroup):
+    """All commands of `tradewind`."""
+
+    lazy: ClassVar[tuple[LazyCommand, ...]] = COMMANDS
+
 
 app = typer.Typer(
+    cls=Commands,
     help="Move virtual machines onto Linux KVM hosts. Transfers, deployments and sweeps are "
     "Prefect flow runs; PREFECT_API_URL says which server records them.",
     epilog=EPILOG,
     no_args_is_help=True,
+    rich_markup_mode=None,  # its tables cut the names of options off at 80 columns
     pretty_exceptions_show_locals=False,  # locals hold keys
 )
-app.add_typer(setup.endpoint_app, name="endpoint")
-app.add_typer(setup.options_app, name="options")
-app.add_typer(setup.images_app, name="images")
-app.add_typer(machines_app, name="machines")
-app.add_typer(worker_image_app, name="worker-image")
-app.add_typer(transfer_app, name="transfer")
-app.add_typer(schedule_app, name="schedule")
-app.add_typer(packages_app, name="packages")
-console = Console()
 
 
-app.command()(preflight.preflight)
-app.command()(deployments.deploy)
-app.command()(deployments.rehearse)
-app.command()(groups.replicate)
-app.command()(groups.status)
-app.command()(move.migrate)
-app.command()(move.answer)
-app.command("setup")(install.setup)
-app.command("settings")(install.settings)
-app.command()(drain.drain)
-app.command()(drain.resume)
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tradewind {version('tradewind')}")
+        raise typer.Exit
 
 
-@app.command()
-def report(
-    machine: Machine,
-    source: Source,
-    destination: Destination,
-    options: Options = "default",
-    json: Json = False,
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show version.")
+    ] = False,
 ) -> None:
-    """Print the report of a machine's last transfer or deployment."""
-    from tasks.reports import markdown_of  # noqa: PLC0415
-
-    with ledger_of(options) as ledger:
-        last = ledger.last_report(ledger.find_transfer(source, destination, machine))
-    if last is None:
-        raise NotFoundError(f"no run of {machine} has ended well yet", "run the transfer again")
-    if json:
-        typer.echo(last[1])
-    else:
-        console.print(Markdown(markdown_of(*last)))
-
-
-@app.command()
-def sweep(
-    endpoints: Annotated[
-        list[str] | None, typer.Argument(help="Endpoint blocks to look at; all without any.")
-    ] = None,
-    options: Options = "default",
-    dry_run: Annotated[bool, typer.Option(help="Only say what would be removed.")] = False,
-    json: Json = False,
-) -> None:
-    """Remove what crashed runs left on hosts."""
-    from flows.sweep import sweep as flow  # noqa: PLC0415
-    from tasks.reports import sweep_markdown  # noqa: PLC0415
-
-    reports = flow(endpoints or (), options=options, dry_run=dry_run)
-    if json:
-        print_json(reports)
-    else:
-        console.print(Markdown(sweep_markdown(reports, dry_run=dry_run)))
-
-
-@app.command("give-up")
-def give_up(
-    controller: Annotated[str, typer.Argument(help="Name of the machine (its hostname).")],
-    options: Options = "default",
-) -> None:
-    """Declare a machine that ran flows as gone for good: what it was at counts as dead.
-
-    Only somebody who knows can say so. If its flows still run, two may write to one replica.
-    """
-    with ledger_of(options) as ledger:
-        lost = ledger.give_up(controller)
-    console.print(f"{len(lost)} runs of {controller} count as dead; now: tradewind sweep")
+    """Take the options that stand before a command."""
 
 
 def main() -> None:
-    """Run a command; an expected error is a sentence and an exit code (cli/endings.py)."""
+    """Run a command; an expected error is a sentence and an exit code (cli/exit_codes.py)."""
     # At the end Prefect's client warns that an event is still on its way, as one always is.
     logging.getLogger("EventsWorker").setLevel(logging.ERROR)
     try:
         app()
+    except SystemExit:
+        raise
     except BaseException as error:
+        from rich.console import Console  # noqa: PLC0415 - only an error needs them
+
+        from cli.exit_codes import ending_of  # noqa: PLC0415
+
         ending = ending_of(error)
         if ending is None:
             raise

@@ -5,9 +5,15 @@ from typing import Annotated
 
 import typer
 
+from tradewind.model.deploy_options import OnBootFailure
 from tradewind.model.hardware import Hardware
-from tradewind.model.landing import OnBootFailure
 
+Replace = Annotated[bool, typer.Option("--replace", help="Replace what has this name.")]
+BlockName = Annotated[str, typer.Argument(help="Name of the block.")]
+SourceBandwidthLimit = Annotated[
+    int | None,
+    typer.Option(help="Bandwidth limit in Mbit/s, for all transfers from this host together."),
+]
 Machine = Annotated[str, typer.Argument(help="Name or UUID of the machine on its source.")]
 Source = Annotated[str, typer.Option("--from", help="Block of the source.")]
 Destination = Annotated[str, typer.Option("--to", help="Endpoint block of the destination.")]
@@ -16,7 +22,7 @@ Images = Annotated[bool, typer.Option("--images", help="The source is a disk ima
 Word = Annotated[
     str,
     typer.Argument(
-        metavar="NAME|MACHINE", help="A stored transfer; with --from and --to, a machine."
+        metavar="NAME|MACHINE", help="Saved transfer; or, with --from and --to, a machine."
     ),
 ]
 OptionalSource = Annotated[str | None, typer.Option("--from", help="Block of the source.")]
@@ -33,12 +39,13 @@ StoragePools = Annotated[
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", help="OPTION=VALUE: a provider option that differs here; repeatable."),
+    typer.Option("--set", help="OPTION=VALUE: override a provider option; repeatable."),
 ]
 TrackChanges = Annotated[
-    bool, typer.Option(help="Keep a checkpoint on the source, to read only what changed.")
+    bool,
+    typer.Option(help="Keep a checkpoint on the source, so that the next run reads changes only."),
 ]
-BandwidthLimit = Annotated[int | None, typer.Option(help="Mbit/s it may send.")]
+BandwidthLimit = Annotated[int | None, typer.Option(help="Bandwidth limit in Mbit/s.")]
 Networks = Annotated[
     list[str] | None,
     typer.Option(
@@ -55,7 +62,7 @@ HardwareChoices = Annotated[
         " (docs/howto/choose-the-hardware.md).",
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print it as JSON, for a program.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 Names = Annotated[
     list[str] | None, typer.Option("--name", help="Name or UUID of a machine; repeatable.")
@@ -63,20 +70,21 @@ Names = Annotated[
 Patterns = Annotated[
     list[str] | None, typer.Option("--pattern", help="Pattern such as 'web-*'; repeatable.")
 ]
-Tags = Annotated[
-    list[str] | None, typer.Option("--tag", help="Tag that the machines bear; repeatable.")
-]
-Limit = Annotated[int, typer.Option(help="How many machines at a time.")]
+Tags = Annotated[list[str] | None, typer.Option("--tag", help="Tag of the machines; repeatable.")]
+Limit = Annotated[int, typer.Option(help="Number of machines at a time.")]
 LagWarning = Annotated[
-    int | None, typer.Option(help="Minutes behind its source after which a replica is late.")
+    int | None, typer.Option(help="Lag in minutes after which a replica counts as late.")
 ]
 OnFailure = Annotated[
     OnBootFailure,
-    typer.Option("--on-boot-failure", help="What becomes of a machine that does not boot."),
+    typer.Option("--on-boot-failure", help="What to do with a machine that does not boot."),
 ]
 RootDevice = Annotated[
     str,
-    typer.Option("--root-device", help="Which of several systems: UUID=…, LABEL=…, /dev/VG/LV."),
+    typer.Option(
+        "--root-device",
+        help="Root file system to choose among several: UUID=…, LABEL=…, /dev/VG/LV.",
+    ),
 ]
 Secrets = Annotated[
     str,
@@ -87,8 +95,8 @@ ScriptFiles = Annotated[
     typer.Option("--script", help="PHASE=FILE: before-mount, after-mount or first-boot."),
 ]
 ScriptsFolder = Annotated[
-    str | None, typer.Option("--scripts-folder", help="Scripts for all guests of a family.")
+    str | None, typer.Option("--scripts-folder", help="Folder of scripts, by family of guests.")
 ]
 ScriptsMayFail = Annotated[
-    bool, typer.Option("--allow-script-failure", help="Go on when a script fails.")
+    bool, typer.Option("--allow-script-failure", help="Continue when a script fails.")
 ]

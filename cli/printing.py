@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.table import Table
+from rich.text import Text
 
 from tradewind.model.record import Record
 
@@ -26,6 +27,17 @@ def show(report: R, markdown: Callable[[R], str], *, json: bool) -> None:
         typer.echo(report.model_dump_json(indent=2))
     else:
         console.print(Markdown(markdown(report)))
+
+
+def show_one(record: Record, *, json: bool) -> None:
+    """Print a record's fields on standard output, one a line, by the names that JSON has."""
+    if json:
+        typer.echo(record.model_dump_json(indent=2))
+        return
+    table = Table(show_header=False)
+    for name, said in record.model_dump(mode="json").items():
+        table.add_row(name, Text("–" if said is None else str(said)))
+    console.print(table)
 
 
 def show_all(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The commands: their help, what they hand to the flows, and how they fail."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -17,8 +18,8 @@ from prefect.settings import Settings
 from typer.testing import CliRunner
 
 import blocks.loading
+import cli.commands.endpoints
 import cli.main
-import cli.setup
 import flows.deploy
 import flows.replicate
 import flows.stage_worker_image
@@ -26,12 +27,12 @@ import flows.sweep
 import flows.transfer
 import images
 from blocks import DiskImageFolder, LibvirtEndpoint, ProviderOptionsBlock
-from cli import endings
-from tasks.groups import MachinesFailedError
+from cli import exit_codes
+from tasks.groups.members import MachinesFailedError
 from tests.unit.blocks.test_blocks import HOST_KEY, KEY_BASE64, KEY_TEXT
-from tests.unit.tasks.test_deploy_reports import deployment
-from tests.unit.tasks.test_group_reports import GROUP
-from tests.unit.tasks.test_reports import SWEPT, transfer
+from tests.unit.reports.test_deploy_reports import deployment
+from tests.unit.reports.test_group_reports import GROUP
+from tests.unit.reports.test_reports import SWEPT, transfer
 from tradewind.errors import (
     BadInputError,
     BusyError,
@@ -48,6 +49,7 @@ from tradewind.model.network import NetworkMap
 from tradewind.model.report import TransferReport
 from tradewind.model.requests import SourceKind
 from tradewind.model.storage import StorageMap
+from tradewind.units import MiB
 
 ENDS = ["--from", "old-host", "--to", "kvm1"]
 RunMain = Callable[..., int]
@@ -55,8 +57,8 @@ RunMain = Callable[..., int]
 
 def commands(command: Any, *path: str) -> Iterator[tuple[str, ...]]:
     yield path
-    for name, child in getattr(command, "commands", {}).items():
-        yield from commands(child, *path, name)
+    for name in command.list_commands(None) if hasattr(command, "list_commands") else ():
+        yield from commands(command.get_command(None, name), *path, name)
 
 
 ALL = list(commands(typer.main.get_command(cli.main.app)))
@@ -83,7 +85,12 @@ def test_all_commands_are_there() -> None:
         "settings",
         "drain",
         "resume",
+        "controller forget",
         "give-up",
+        "move resume",
+        "move rollback",
+        "kept list",
+        "kept accept",
         "sweep",
         "worker-image build",
         "worker-image stage",
@@ -95,13 +102,49 @@ def test_all_commands_are_there() -> None:
     }
 
 
+def test_the_help_of_all_commands_is_what_each_says_of_itself() -> None:
+    said = {each.name: each.load().get_short_help_str(200) for each in cli.main.COMMANDS}
+    assert said == {each.name: each.help for each in cli.main.COMMANDS if not each.hidden} | {
+        "give-up": said["give-up"]
+    }
+
+
+def test_help_imports_no_command() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "cli.main", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "preflight" in shown.stdout
+    assert not re.findall(r"cli\.commands|prefect|pydantic|tradewind\.model", shown.stderr)
+
+
+def test_a_typing_mistake_is_compared_with_all_commands() -> None:
+    mistaken = CliRunner().invoke(cli.main.app, ["replicat"])
+    assert mistaken.exit_code == 2
+    assert "Did you mean 'replicate'?" in mistaken.output
+
+
 @pytest.mark.parametrize("path", ALL, ids=lambda path: " ".join(path) or "tradewind")
 def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
     result = CliRunner().invoke(cli.main.app, [*path, "--help"], env={"COLUMNS": "200"})
     assert result.exit_code == 0
     assert f"Usage: {' '.join(('root', *path))} " in " ".join(result.output.split())
-    explained = [line for line in result.output.splitlines()[2:] if line.strip(" │╭╮─╰╯")]
-    assert explained[0].rstrip().endswith(".")
+    explained = result.output.split("\n\n")[1]
+    assert explained.rstrip().endswith(".")
+
+
+@pytest.mark.parametrize("path", ALL, ids=lambda path: " ".join(path) or "tradewind")
+def test_help_of_80_columns_cuts_nothing_off(path: tuple[str, ...]) -> None:
+    wide, narrow = (
+        CliRunner().invoke(cli.main.app, [*path, "--help"], env={"COLUMNS": columns}).output
+        for columns in ("200", "80")
+    )
+    assert max(len(line) for line in narrow.splitlines()) <= 80
+    assert set(re.findall(r"--[a-z][a-z-]+", wide)) == set(re.findall(r"--[a-z][a-z-]+", narrow))
+    commands = narrow.partition("Commands:")[2]
+    assert "..." not in commands
 
 
 def test_help_does_not_wait_for_prefect() -> None:
@@ -185,10 +228,23 @@ def test_what_prefect_raises_is_a_sentence(
     assert said in capsys.readouterr().err
 
 
+def test_what_a_stopped_run_could_not_give_back_is_named(
+    run: RunMain, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped = TerminationSignal(signal.SIGTERM)
+    stopped.add_note("Besides, it could not be undone: worker of run 0123: no answer within 8 s")
+    monkeypatch.setattr(flows.transfer, "transfer", Flow(stopped))
+    assert run("transfer", "run", "web01", *ENDS) == exit_codes.STOPPED
+    said = capsys.readouterr().err
+    assert "worker of run 0123" in said
+    assert "tradewind sweep" in said
+    assert "is given back" not in said
+
+
 def test_exit_codes_are_told_by_the_help_and_in_one_document() -> None:
     shown = CliRunner().invoke(cli.main.app, ["--help"], env={"COLUMNS": "200"}).output
     document = Path(cli.main.__file__).parents[1] / "docs" / "operate" / "commands.md"
-    for code, meaning in endings.CODES.items():
+    for code, meaning in exit_codes.CODES.items():
         assert (
             f"{code} {meaning.split()[0].lower().rstrip('.:')}" in shown.partition("Exit codes:")[2]
         )
@@ -390,7 +446,8 @@ def test_settings_are_what_prefect_accepts(
         monkeypatch.setenv(name, value)
     read = Settings()
     names = set(read.to_environment_variables(exclude_unset=True))
-    said = {line.partition("=")[0] for line in lines} - {"TRADEWIND_HOME"}
+    ours = {"TRADEWIND_HOME", "TRADEWIND_FOLDERS"}
+    said = {line.partition("=")[0] for line in lines} - ours
     assert said <= names
     if role == "server":
         assert read.server.concurrency.lease_storage.endswith(".filesystem")
@@ -404,7 +461,7 @@ def test_staging_hands_over_the_image(
     flow = Flow("it is up to date")
     monkeypatch.setattr(flows.stage_worker_image, "stage_worker_image", flow)
     assert run("worker-image", "stage", "w.qcow2", "--pool", "images", "--to", "kvm1") == 0
-    assert flow.arguments == ("kvm1", "images", "w.qcow2", "tradewind-worker.qcow2")
+    assert flow.arguments == ("kvm1", "images", "w.qcow2", "tradewind-worker.qcow2", "")
     assert "it is up to date" in capsys.readouterr().out
 
 
@@ -442,6 +499,7 @@ def saved(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         return kept[name]
 
     monkeypatch.setattr(blocks.loading, "load_block", load)
+    monkeypatch.setattr(blocks.loading, "block_names", lambda _kind: sorted(kept))
     return kept
 
 
@@ -449,7 +507,7 @@ def test_endpoint_is_stored_with_its_key(
     run: RunMain, saved: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     looked: list[str] = []
-    monkeypatch.setattr(cli.setup, "validate_endpoint", looked.append)
+    monkeypatch.setattr(cli.commands.endpoints, "_look", lambda name, _block: looked.append(name))
     (tmp_path / "id").write_bytes(KEY_TEXT)
     place = ["--host", "kvm1.example", "--username", "mover", "--port", "2222"]
     keys = ["--key", str(tmp_path / "id"), "--host-key", HOST_KEY]
@@ -459,7 +517,10 @@ def test_endpoint_is_stored_with_its_key(
     assert access.private_key.get_secret_value() == KEY_TEXT.decode()
     assert looked == ["kvm1"]
     assert access.worker_access is WorkerAccess.DIRECT
-    assert run("endpoint", "add", "kvm1", *place, *keys, "--via-host") == 0
+    spared = ("--scratch-pool", "fast", "--scratch-reserve", "9", "--freeze-timeout", "5")
+    assert run("endpoint", "add", "kvm1", *place, *keys, "--via-host", *spared, "--replace") == 0
+    care = saved["kvm1"].care()
+    assert (care.scratch_pool, care.scratch_reserve, care.freeze_timeout) == ("fast", 9 * MiB, 5)
     assert saved["kvm1"].access().worker_access is WorkerAccess.VIA_HOST
 
 
@@ -544,7 +605,8 @@ def test_folder_is_stored_as_it_is_from_anywhere(
     run: RunMain, saved: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run("images", "add", "exports", "here") == 0
+    assert run("images", "add", "exports", "here") == 2  # it is not there
+    assert run("images", "add", "exports", "here", "--no-check") == 0
     assert saved["exports"].path == tmp_path / "here"
 
 

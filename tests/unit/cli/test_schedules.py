@@ -11,9 +11,9 @@ from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from rich.console import Console
 from rich.table import Table
 
-from cli.schedules import read_schedule, schedule_table
-from cli.standings import Standing, schedule_of, standings, status_table, transfer_table
-from cli.stored import Stored
+from cli.commands.schedules import read_schedule, schedule_table
+from cli.transfer_tables import Standing, schedule_of, standings, status_table, transfer_table
+from deployments.stored import Stored
 from tradewind.errors import OptionError
 from tradewind.model.ledger import RunKind, RunState
 from tradewind.model.replica import ReplicaState
@@ -49,6 +49,10 @@ def test_interval(every: str, interval: timedelta) -> None:
         ("0 2 * * *", "UTC", "1h", "either --cron or --every"),
         ("0 2 * *", "UTC", None, "--cron “0 2 . .” in time zone “UTC” is no schedule"),
         ("0 2 * * *", "Berlin", None, "in time zone “Berlin”"),
+        ("0 0 2 * * *", "UTC", None, "has 6 fields"),
+        ("0 2 * * * 2027", "UTC", None, "is no schedule"),
+        ("0 0 31 2 *", "UTC", None, "never comes"),
+        ("0 0 30 2 *", "UTC", None, "never comes"),
         (None, "UTC", "0m", "--every “0m” is no interval"),
         (None, "UTC", "soon", "--every “soon” is no interval"),
     ],

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from cli import asking
-from cli.details import print_detail
+from cli import transfer_lookup
+from cli.commands.schedules import Cron, Every, TimeZone, read_schedule
 from cli.ledgers import ledger_of
 from cli.options import (
     BandwidthLimit,
@@ -26,12 +26,15 @@ from cli.options import (
     Word,
 )
 from cli.printing import console, show, show_all
-from cli.schedules import Cron, Every, TimeZone, read_schedule
-from cli.standings import standings, transfer_table
+from cli.transfer_details import print_detail
+from cli.transfer_tables import standings, transfer_table
+from cli.worker_note import tell_of_missing_worker
+from tradewind.reports.removal import removal_markdown
+from tradewind.reports.transfer import transfer_markdown
 
-transfer_app = typer.Typer(help="Replicas of machines, one by one.", no_args_is_help=True)
+transfer_app = typer.Typer(help="Replicas of single machines.", no_args_is_help=True)
 
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
 @transfer_app.command("create")
@@ -40,7 +43,8 @@ def create(
     source: Source,
     destination: Destination,
     name: Annotated[
-        str | None, typer.Option(help="Its name, else MACHINE-from-SOURCE-to-DESTINATION.")
+        str | None,
+        typer.Option(help="Name of the transfer. Default: MACHINE-from-SOURCE-to-DESTINATION."),
     ] = None,
     cron: Cron = None,
     timezone: TimeZone = "UTC",
@@ -53,15 +57,15 @@ def create(
     bandwidth_limit: BandwidthLimit = None,
     lag_warning: LagWarning = None,
 ) -> None:
-    """Store a transfer under a name, to be run by it or on a schedule; again to change it.
+    """Save a named transfer, to run on demand or on a schedule. Re-run to update it.
 
     Blocks, machine and pools are looked for first. Nothing is copied yet:
     `tradewind transfer run NAME` does that, or the schedule, with a worker on the pool.
     """
-    from cli.registration import registration  # noqa: PLC0415 - Prefect takes seconds to import
+    from deployments.stored_transfers import registration  # noqa: PLC0415 - Prefect takes seconds to import
     from flows.transfer import transfer as flow  # noqa: PLC0415
 
-    request = asking.transfer_request(
+    request = transfer_lookup.transfer_request(
         machine=machine,
         source=source,
         destination=destination,
@@ -74,12 +78,14 @@ def create(
         lag_warning=lag_warning,
     )
     schedule = read_schedule(cron, timezone, every) if cron or every else None
-    asking.require_places(request)
+    transfer_lookup.require_places(request)
     with registration() as stored:
         wanted = name or f"{machine}-from-{source}-to-{destination}"
         given = stored.add(flow, wanted, request, schedule)
     due = "it comes due by its schedule, or" if schedule else "run it:"
     console.print(f"stored: {given}\n{due} tradewind transfer run {given}", markup=False)
+    if schedule:
+        tell_of_missing_worker()
 
 
 @transfer_app.command("run")
@@ -96,19 +102,18 @@ def run(
     bandwidth_limit: BandwidthLimit = None,
     json: Json = False,
 ) -> None:
-    """Bring the replica of a machine up to date: a stored transfer, or a machine just now.
+    """Update a replica: of a saved transfer, or of a machine.
 
     `transfer run NAME` runs what `transfer create` has stored, `transfer run MACHINE --from
     SOURCE --to DESTINATION` a machine with the options given here. Either runs in this process.
     """
     from flows.transfer import transfer as flow  # noqa: PLC0415 - Prefect takes seconds to import
-    from tasks.reports import transfer_markdown  # noqa: PLC0415
 
-    if asking.is_stored(source, destination):
-        asking.refuse_options(context, except_for=("machine", "json"))
-        request = asking.stored_transfer(machine).transfer
+    if transfer_lookup.is_stored(source, destination):
+        transfer_lookup.refuse_options(context, except_for=("machine", "json"))
+        request = transfer_lookup.stored_transfer(machine).transfer
     else:
-        request = asking.transfer_request(
+        request = transfer_lookup.transfer_request(
             machine=machine,
             source=source,
             destination=destination,
@@ -124,8 +129,8 @@ def run(
 
 @transfer_app.command("list")
 def list_all(options: Options = "default", json: Json = False) -> None:
-    """List the stored transfers and all replicas, those of groups too."""
-    from cli.registration import registration  # noqa: PLC0415
+    """List saved transfers and all replicas, including those of groups."""
+    from deployments.stored_transfers import registration  # noqa: PLC0415
 
     with registration() as stored:
         known = stored.all()
@@ -143,8 +148,8 @@ def show_one(
     options: Options = "default",
     json: Json = False,
 ) -> None:
-    """Show one transfer: its disks and volumes, its checkpoint, its last runs."""
-    detail = asking.detail(machine, source, destination, options)
+    """Show a transfer: disks, volumes, checkpoint, last runs."""
+    detail = transfer_lookup.detail(machine, source, destination, options)
     if json:
         typer.echo(detail.model_dump_json(indent=2))
     else:
@@ -161,17 +166,17 @@ def delete(
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Remove a replica for good: volumes, checkpoint, what is known of it, what is stored.
+    """Delete a replica and its saved transfer.
 
-    Machines that were deployed from it stay, and so does the machine on its source. Refused while
-    a run works on it, and while a schedule would make it anew.
+    Its volumes, its checkpoint and its record go. Machines that were deployed from it stay, and so
+    does the machine on its source. Refused while a run works on it, and while a schedule would make
+    it anew.
     """
     from flows.delete_replica import delete_replica as flow  # noqa: PLC0415 - slow
-    from tasks.removal_reports import removal_markdown  # noqa: PLC0415
 
-    doomed = asking.doomed(machine, source, destination, options, images=images)
+    deletion = transfer_lookup.deletion(machine, source, destination, options, images=images)
     if not yes:
-        typer.confirm(doomed.question(), abort=True, err=True)
-    if doomed.has_replica:
-        show(flow(doomed.request), removal_markdown, json=json)
-    doomed.forget_stored()
+        typer.confirm(deletion.question(), abort=True, err=True)
+    if deletion.has_replica:
+        show(flow(deletion.request), removal_markdown, json=json)
+    deletion.forget_stored()

@@ -6,16 +6,14 @@ from typing import Annotated
 
 import typer
 
-from cli.options import Destination
+from cli.options import Destination, Options
 
-worker_image_app = typer.Typer(
-    help="The image that workers on a destination start from.", no_args_is_help=True
-)
+worker_image_app = typer.Typer(help="The image of the temporary workers.", no_args_is_help=True)
 
 
 @worker_image_app.command("build")
 def build() -> None:
-    """Build the worker image on this machine, unless that is done; print where it is.
+    """Build the worker image, and print its path.
 
     It takes root, and the packages that `deployments/install-system-packages --lab` installs.
     """
@@ -24,17 +22,21 @@ def build() -> None:
 
 @worker_image_app.command("stage")
 def stage(
-    pool: Annotated[str, typer.Option(help="A dir pool of the host.")],
+    pool: Annotated[str, typer.Option(help="Storage pool of type dir.")],
     destination: Destination,
     image: Annotated[
-        Path | None, typer.Argument(help="A qcow2 image. Left out: the one that `build` makes.")
+        Path | None, typer.Argument(help="qcow2 image. Default: the one that `build` makes.")
     ] = None,
     volume: Annotated[str, typer.Option(help="Name of the volume.")] = "tradewind-worker.qcow2",
+    options: Options = "",
 ) -> None:
-    """Put a worker image into a dir pool of a host, when it is not there already."""
+    """Copy the worker image into a storage pool of a host.
+
+    Nothing is copied when it is there already.
+    """
     from flows.stage_worker_image import stage_worker_image as flow  # noqa: PLC0415 - slow
 
-    typer.echo(flow(destination, pool, str(image or _built()), volume))
+    typer.echo(flow(destination, pool, str(image or _built()), volume, options))
 
 
 def _built() -> Path:

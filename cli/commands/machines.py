@@ -7,11 +7,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from cli.commands.provider_options import stored_options
 from cli.options import Images, Json, Options, Source
+from cli.parsing import source_kind
 from cli.printing import show_all
-from cli.setup import stored_options
 from tradewind.model.overview import MachineOverview
-from tradewind.model.requests import SourceKind
 from tradewind.units import human_size
 
 machines_app = typer.Typer(help="Machines of a source.", no_args_is_help=True)
@@ -24,13 +24,14 @@ def list_machines(
     images: Images = False,
     json: Json = False,
 ) -> None:
-    """List the machines of a source: what can be moved, and how dear it is to keep up to date.
+    """List the machines of a source.
 
-    Where changes are tracked, an execution reads only what changed; else it reads all of a disk.
+    It shows which can be moved, and which of their disks are change-tracked. Where changes are
+    tracked, an execution reads only what changed; else it reads all of a disk.
     """
-    from tasks.site import open_source  # noqa: PLC0415 - Prefect takes seconds to import
+    from tasks.environment import open_source  # noqa: PLC0415 - Prefect takes seconds to import
 
-    kind = SourceKind.IMAGES if images else SourceKind.LIBVIRT
+    kind = source_kind(images=images)
     found = open_source(kind, source, stored_options(options)).overview()
     machines = sorted(found, key=lambda machine: machine.name)
     show_all(machines, machine_table, json=json, none=f"{source} has no machines")

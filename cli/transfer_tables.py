@@ -8,11 +8,13 @@ from pydantic import Field
 from rich.table import Table
 from rich.text import Text
 
-from cli.printing import moment
-from cli.stored import Stored
+from cli.printing import console, moment
+from deployments.stored import Stored
 from tradewind.model.ledger import RunKind, RunState
+from tradewind.model.outage import OpenOutage
 from tradewind.model.record import Record
 from tradewind.model.replica import ReplicaState, is_late, lag
+from tradewind.reports.lag import human_lag
 
 
 class Standing(Record):
@@ -31,17 +33,23 @@ class Standing(Record):
     )
     lag_seconds: float | None = Field(None, description="How far that is ago.")
     late: bool = Field(False, description="Whether that is more than its lag warning accepts.")
+    outage: OpenOutage | None = Field(
+        None, description="The outage of a move that has not ended; null without one."
+    )
     run_kind: RunKind | None = Field(None, description="What the last run did.")
     run_state: RunState | None = Field(None, description="How the last run ended.")
     run_ended: datetime | None = Field(None, description="When the last run ended.")
 
 
 def standings(
-    replicas: Sequence[ReplicaState], stored: Sequence[Stored], now: datetime
+    replicas: Sequence[ReplicaState],
+    stored: Sequence[Stored],
+    now: datetime,
+    outages: Sequence[OpenOutage] = (),
 ) -> list[Standing]:
     """Put the ledger's replicas and what Prefect has stored together; replicas first."""
     return [
-        *(_of_replica(each, schedule_of(each, stored), now) for each in replicas),
+        *(_of_replica(each, schedule_of(each, stored), now, outages) for each in replicas),
         *_never_run(replicas, stored),
     ]
 
@@ -52,10 +60,19 @@ def schedule_of(replica: ReplicaState, stored: Sequence[Stored]) -> Stored | Non
     return max(own, key=lambda each: bool(each.when), default=None)
 
 
-def _of_replica(replica: ReplicaState, own: Stored | None, now: datetime) -> Standing:
+def _of_replica(
+    replica: ReplicaState, own: Stored | None, now: datetime, outages: Sequence[OpenOutage]
+) -> Standing:
     behind = lag(replica.consistent, now)
     late = is_late(behind, own.request.get("lag_warning") if own else None)
-    known = {**replica.model_dump(), "lag_seconds": behind, "late": late}
+    key = (replica.machine_id, replica.source, replica.destination)
+    open_one = [e for e in outages if (e.machine_id, e.source, e.destination) == key]
+    known = {
+        **replica.model_dump(),
+        "lag_seconds": behind,
+        "late": late,
+        "outage": open_one[0] if open_one else None,
+    }
     return Standing.model_validate({**known, **_of_stored(own)})
 
 
@@ -68,6 +85,12 @@ def _never_run(replicas: Sequence[ReplicaState], stored: Sequence[Stored]) -> It
 
 def _of_stored(own: Stored | None) -> dict[str, object]:
     return own.model_dump(include={"name", "when", "paused", "next_run"}) if own else {}
+
+
+def tell_of_outages(found: Sequence[OpenOutage]) -> None:
+    """Say first which machines are away, and what can be done where nobody works on it."""
+    for each in found:
+        console.print(Text(each.sentence, "bold red" if each.needs_a_decision else "yellow"))
 
 
 def status_table(found: Sequence[Standing]) -> Table:
@@ -102,7 +125,6 @@ def transfer_table(found: Sequence[Standing]) -> Table:
 
 
 def _behind(each: Standing) -> Text:
-    from tasks.lag import human_lag  # noqa: PLC0415 - Prefect takes seconds to import
 
     said = human_lag(each.lag_seconds)
     return Text(f"{said}, late", "red") if each.late else Text(said)

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import setup
+from cli import parsing
+from cli.commands.packages import AllowUnknownOs, PackagesFolder, folder_of
 from cli.options import (
     Destination,
     HardwareChoices,
@@ -23,11 +24,11 @@ from cli.options import (
     Secrets,
     Source,
 )
-from cli.packages import AllowUnknownOs, PackagesFolder, folder_of
 from cli.printing import show
 from tradewind.errors import OptionError
-from tradewind.model.landing import OnBootFailure
+from tradewind.model.deploy_options import OnBootFailure
 from tradewind.model.scripts import Script, ScriptPhase
+from tradewind.reports.deploy import deploy_markdown
 
 
 def deploy(
@@ -39,7 +40,7 @@ def deploy(
     network: Networks = None,
     on_boot_failure: OnFailure = OnBootFailure.REMOVE,
     clone: Annotated[
-        bool, typer.Option(help="Keep the replica; without a clone it is used up.")
+        bool, typer.Option(help="Keep the replica. Without a clone it is consumed.")
     ] = True,
     packages_folder: PackagesFolder = None,
     allow_unknown_os: AllowUnknownOs = False,
@@ -51,7 +52,7 @@ def deploy(
     allow_script_failure: ScriptsMayFail = False,
     json: Json = False,
 ) -> None:
-    """Turn a replica into a running machine."""
+    """Deploy a replica as a running machine."""
     _deploy(
         json=json,
         machine=machine,
@@ -59,7 +60,7 @@ def deploy(
         destination=destination,
         options=options,
         name=name,
-        network_map=setup.network_map(network or []),
+        network_map=parsing.network_map(network or []),
         on_boot_failure=on_boot_failure,
         clone_disks=clone,
         packages_folder=packages_folder,
@@ -79,15 +80,15 @@ def rehearse(
     destination: Destination,
     options: Options = "default",
     name: Annotated[
-        str | None, typer.Option(help="Its name meanwhile, else MACHINE-rehearsal.")
+        str | None, typer.Option(help="Name of the copy. Default: MACHINE-rehearsal.")
     ] = None,
     network: Annotated[
-        str | None, typer.Option(help="An isolated network that exists, else one is made.")
+        str | None, typer.Option(help="Existing isolated network. Default: create one.")
     ] = None,
     subnet: Annotated[
-        str, typer.Option(help="Addresses of the network that is made.")
+        str, typer.Option(help="Subnet of the created network.")
     ] = "192.168.231.0/24",
-    boot_timeout: Annotated[int, typer.Option(help="Seconds that the boot may take.")] = 600,
+    boot_timeout: Annotated[int, typer.Option(help="Boot timeout in seconds.")] = 600,
     packages_folder: PackagesFolder = None,
     allow_unknown_os: AllowUnknownOs = False,
     hardware: HardwareChoices = None,
@@ -98,7 +99,7 @@ def rehearse(
     allow_script_failure: ScriptsMayFail = False,
     json: Json = False,
 ) -> None:
-    """Deploy a clone on a network that nothing leaves, watch it boot, and remove all of it."""
+    """Boot a clone on an isolated network, then remove it."""
     _deploy(
         json=json,
         machine=machine,
@@ -130,12 +131,11 @@ def _deploy(
     **asked: Any,
 ) -> None:
     from flows.deploy import deploy as flow  # noqa: PLC0415 - Prefect takes seconds to import
-    from tasks.deploy_reports import deploy_markdown  # noqa: PLC0415
     from tradewind.model.deploy_request import DeployRequest  # noqa: PLC0415
 
     request = DeployRequest(
         packages_folder=folder_of(packages_folder),
-        hardware=setup.hardware(hardware or []),
+        hardware=parsing.hardware(hardware or []),
         scripts=scripts_of(script or []),
         **asked,
     )

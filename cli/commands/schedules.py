@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands for replicas that are brought up to date on a schedule."""
 
+import importlib
 import re
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Final
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cli.groups import group_request
+from cli.commands.groups import group_request
 from cli.options import (
     Destination,
     Images,
@@ -25,28 +26,29 @@ from cli.options import (
     Tags,
 )
 from cli.printing import moment, show_all
-from cli.stored import Stored
+from cli.worker_note import tell_of_missing_worker
+from deployments.stored import Stored
 from tradewind.errors import OptionError
 
 if TYPE_CHECKING:
-    from cli.registration import Schedule
+    from deployments.stored_transfers import Schedule
 
-schedule_app = typer.Typer(
-    help="What comes due by itself: machines and groups.", no_args_is_help=True
-)
+schedule_app = typer.Typer(help="Scheduled transfers of machines and groups.", no_args_is_help=True)
 console = Console()
 
-Name = Annotated[str, typer.Argument(help="Name of the schedule, as `schedule list` says it.")]
+Name = Annotated[str, typer.Argument(help="Name of the schedule; see `schedule list`.")]
 Cron = Annotated[str | None, typer.Option(help='Five fields, for example "0 2 * * *".')]
-TimeZone = Annotated[str, typer.Option(help="Of the cron fields, for example Europe/Berlin.")]
-Every = Annotated[str | None, typer.Option(help="Instead of --cron: 30s, 15m, 4h, 1d.")]
+TimeZone = Annotated[str, typer.Option(help="Time zone of --cron, for example Europe/Berlin.")]
+Every = Annotated[str | None, typer.Option(help="Interval instead of --cron: 30s, 15m, 4h, 1d.")]
 
+_FIELDS = 5
+_FIVE_FIELDS = "five fields (minute hour day month weekday), and a zone such as Europe/Berlin"
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 @schedule_app.command("add-group")
 def add_group(
-    name: Annotated[str, typer.Argument(help="What the schedule shall be called.")],
+    name: Annotated[str, typer.Argument(help="Name of the schedule.")],
     source: Source,
     destination: Destination,
     names: Names = None,
@@ -60,8 +62,8 @@ def add_group(
     images: Images = False,
     lag_warning: LagWarning = None,
 ) -> None:
-    """Bring the replicas of a group of machines up to date on a schedule."""
-    from cli.registration import registration  # noqa: PLC0415 - Prefect takes seconds to import
+    """Schedule the replication of a group of machines."""
+    from deployments.stored_transfers import registration  # noqa: PLC0415 - Prefect takes seconds to import
     from flows.replicate import replicate  # noqa: PLC0415
 
     request = group_request(
@@ -80,12 +82,13 @@ def add_group(
         console.print(
             f"scheduled: {schedules.add(replicate, name, request, schedule)}", markup=False
         )
+    tell_of_missing_worker()
 
 
 @schedule_app.command("list")
 def list_all(json: Json = False) -> None:
-    """List the schedules with their next runs."""
-    from cli.registration import registration  # noqa: PLC0415
+    """List schedules and their next runs."""
+    from deployments.stored_transfers import registration  # noqa: PLC0415
 
     with registration() as stored:
         found = stored.schedules()
@@ -104,8 +107,8 @@ def schedule_table(found: Sequence[Stored]) -> Table:
 
 @schedule_app.command("remove")
 def remove(name: Name) -> None:
-    """Remove a schedule; replicas stay, and so does the stored transfer of a machine."""
-    from cli.registration import registration  # noqa: PLC0415
+    """Remove a schedule. Replicas and saved transfers stay."""
+    from deployments.stored_transfers import registration  # noqa: PLC0415
 
     with registration() as schedules:
         schedules.remove_schedule(name)
@@ -114,8 +117,8 @@ def remove(name: Name) -> None:
 
 @schedule_app.command("pause")
 def pause(name: Name) -> None:
-    """Plan no runs until the schedule is resumed."""
-    from cli.registration import registration  # noqa: PLC0415
+    """Pause a schedule."""
+    from deployments.stored_transfers import registration  # noqa: PLC0415
 
     with registration() as schedules:
         schedules.pause(name)
@@ -124,8 +127,8 @@ def pause(name: Name) -> None:
 
 @schedule_app.command("resume")
 def resume(name: Name) -> None:
-    """Plan runs again."""
-    from cli.registration import registration  # noqa: PLC0415
+    """Resume a paused schedule."""
+    from deployments.stored_transfers import registration  # noqa: PLC0415
 
     with registration() as schedules:
         schedules.resume(name)
@@ -141,12 +144,27 @@ def read_schedule(cron: str | None, timezone: str, every: str | None) -> "Schedu
     if every is not None:
         return IntervalSchedule(interval=_interval(every))
     try:
-        return CronSchedule(cron=cron or "", timezone=timezone)
+        schedule = CronSchedule(cron=cron or "", timezone=timezone)
     except ValueError as error:
         raise OptionError(
-            f"--cron “{cron}” in time zone “{timezone}” is no schedule",
-            "five fields (minute hour day month weekday), and a zone such as Europe/Berlin",
+            f"--cron “{cron}” in time zone “{timezone}” is no schedule", _FIVE_FIELDS
         ) from error
+    _require_that_it_comes(schedule.cron)
+    return schedule
+
+
+def _require_that_it_comes(cron: str) -> None:
+    """Refuse seconds, which croniter reads from a sixth field, and days that never come."""
+    # What Prefect's server goes by. It has no types.
+    croniter: Any = importlib.import_module("prefect._vendor.croniter")
+    if not cron.startswith("@") and len(cron.split()) != _FIELDS:
+        raise OptionError(f"--cron “{cron}” has {len(cron.split())} fields", _FIVE_FIELDS)
+    try:
+        croniter.croniter(cron, datetime.now(UTC)).get_next()
+    except croniter.CroniterBadDateError:
+        raise OptionError(
+            f"--cron “{cron}” never comes", "see its day and month: the 31st of February, say"
+        ) from None
 
 
 def _interval(every: str) -> timedelta:

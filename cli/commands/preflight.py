@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cli import setup
+from cli import parsing
 from cli.options import (
     Destination,
     HardwareChoices,
@@ -21,6 +21,7 @@ from cli.options import (
 )
 from tradewind.model.finding import Severity
 from tradewind.model.preflight import PreflightReport
+from tradewind.reports.preflight import verdict
 
 NOT_READY = 2
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
@@ -37,27 +38,27 @@ def preflight(
     hardware: HardwareChoices = None,
     json: Json = False,
 ) -> None:
-    """Say everything at once that would keep a machine from moving; nothing is changed.
+    """Check what a move needs; report all problems at once.
 
-    The exit status is 2 when there is an error among it.
+    Nothing is changed. The exit status is 2 when there is an error among it.
     """
     from flows.preflight import preflight as flow  # noqa: PLC0415 - Prefect takes seconds to import
-    from tradewind.model.landing import Landing  # noqa: PLC0415
+    from tradewind.model.deploy_options import DeployOptions  # noqa: PLC0415
     from tradewind.model.preflight import PreflightRequest  # noqa: PLC0415
-    from tradewind.model.requests import SourceKind, TransferRequest  # noqa: PLC0415
+    from tradewind.model.requests import TransferRequest  # noqa: PLC0415
 
     request = PreflightRequest(
         transfer=TransferRequest(
             machine=machine,
             source=source,
-            source_kind=SourceKind.IMAGES if images else SourceKind.LIBVIRT,
+            source_kind=parsing.source_kind(images=images),
             destination=destination,
             options=options,
         ),
-        landing=Landing(
+        deploy_options=DeployOptions(
             name=name,
-            network_map=setup.network_map(network or []),
-            hardware=setup.hardware(hardware or []),
+            network_map=parsing.network_map(network or []),
+            hardware=parsing.hardware(hardware or []),
         ),
     )
     report = flow(request)
@@ -70,7 +71,6 @@ def preflight(
 
 
 def _show(report: PreflightReport) -> None:
-    from tasks.preflight_reports import verdict  # noqa: PLC0415
 
     console = Console()
     table = Table("", "of", "what", "remedy", title=f"{report.source} → {report.destination}")

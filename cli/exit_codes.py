@@ -2,6 +2,7 @@
 """How a command ends: its exit code, and the sentence that a person reads."""
 
 import sys
+from collections.abc import Sequence
 from typing import Final
 
 from pydantic import ValidationError
@@ -17,13 +18,8 @@ CODES: Final = {
     REFUSED: "Refused: bad input, a missing thing, something busy, an error that preflight found."
     " Nothing was made.",
     INTERRUPTED: "Interrupted with ^C; what was lent is given back.",
-    STOPPED: "Stopped by SIGTERM; what was lent is given back.",
+    STOPPED: "Stopped by SIGTERM; what was lent is given back, or named.",
 }
-
-EPILOG: Final = (
-    "Exit codes: 0 done, 1 failed while at work, 2 refused before anything was made,"
-    " 130 interrupted with ^C, 143 stopped by SIGTERM."
-)
 
 
 def ending_of(error: BaseException) -> tuple[int, str] | None:
@@ -36,15 +32,23 @@ def ending_of(error: BaseException) -> tuple[int, str] | None:
     return (REFUSED if isinstance(error, BadInputError) else FAILED), said
 
 
+def _stopped(notes: Sequence[str]) -> str:
+    """Say what could not be given back, where there is something."""
+    if not notes:
+        return CODES[STOPPED]
+    remedy = "  → tradewind status says what is open, tradewind sweep removes what is left"
+    return "\n".join(("Stopped by SIGTERM.", *notes, remedy))
+
+
 def _prefects(error: BaseException) -> tuple[int, str] | None:
     """Read what Prefect raises; without Prefect there is nothing of the kind."""
     if "prefect" not in sys.modules:
         return None
     from prefect.exceptions import TerminationSignal  # noqa: PLC0415 - it takes seconds to import
 
-    from cli.server import explained  # noqa: PLC0415
+    from deployments.server import explained  # noqa: PLC0415
 
     if isinstance(error, TerminationSignal):
-        return STOPPED, CODES[STOPPED]
+        return STOPPED, _stopped(getattr(error, "__notes__", []))
     known = explained(error)
     return None if known is None else (FAILED, str(known))

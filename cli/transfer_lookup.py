@@ -8,18 +8,19 @@ from typing import Any
 
 import typer
 
-from cli.details import Detail, ReplicaDisk
 from cli.ledgers import ledger_of
-from cli.setup import pairs_of
-from cli.standings import standings
-from cli.stored import Stored
+from cli.parsing import pairs_of, source_kind
+from cli.transfer_details import Detail, ReplicaDisk
+from cli.transfer_tables import standings
+from deployments.stored import Stored
 from tradewind.errors import NotFoundError, OptionError
 from tradewind.model.options import OptionOverrides
 from tradewind.model.record import Record
 from tradewind.model.removal import RemovalRequest
 from tradewind.model.replica import ReplicaState
-from tradewind.model.requests import SourceKind, TransferRequest
+from tradewind.model.requests import TransferRequest
 from tradewind.model.storage import StorageMap
+from tradewind.nearest import listed
 
 RUNS_SHOWN = 10
 _BACKEND = "backend:"
@@ -30,7 +31,7 @@ def transfer_request(
 ) -> TransferRequest:
     """Ask for a transfer as the options of a command say."""
     return TransferRequest(
-        source_kind=SourceKind.IMAGES if images else SourceKind.LIBVIRT,
+        source_kind=source_kind(images=images),
         storage_map=storage_map(storage or []),
         overrides=OptionOverrides.model_validate(pairs_of(settings or [])),
         **asked,
@@ -91,7 +92,7 @@ def require_places(request: TransferRequest) -> None:
     from blocks.endpoint import LibvirtEndpoint  # noqa: PLC0415 - Prefect takes seconds to import
     from blocks.loading import load_block  # noqa: PLC0415
     from blocks.provider_options import ProviderOptionsBlock  # noqa: PLC0415
-    from tasks.site import open_source  # noqa: PLC0415
+    from tasks.environment import open_source  # noqa: PLC0415
     from tradewind.host.connection import connect  # noqa: PLC0415
     from tradewind.host.storage import find_pool  # noqa: PLC0415
     from tradewind.host.validate import require_all  # noqa: PLC0415
@@ -104,11 +105,11 @@ def require_places(request: TransferRequest) -> None:
 
     def require_machine() -> None:
         source = open_source(request.source_kind, request.source, options)
-        there = sorted(source.machines(), key=lambda machine: machine.name)
+        there = list(source.machines())
         if not any(request.machine in (machine.id, machine.name) for machine in there):
             raise NotFoundError(
                 f"no machine “{request.machine}” on {request.source}",
-                f"there are: {', '.join(machine.name for machine in there) or 'none'}",
+                f"there are: {listed((machine.name for machine in there), request.machine)}",
             )
 
     def require_pools() -> None:
@@ -125,7 +126,7 @@ def _finder(find: Callable[[Any, str], object], connection: Any, pool: str) -> C
 
 def stored_transfer(name: str) -> Stored:
     """Find a stored transfer by its name; NotFoundError says how else a machine is named."""
-    from cli.registration import registration  # noqa: PLC0415 - Prefect takes seconds to import
+    from deployments.stored_transfers import registration  # noqa: PLC0415 - Prefect takes seconds to import
 
     with registration() as stored:
         return stored.transfer(name)
@@ -156,7 +157,7 @@ def detail(word: str, source: str | None, destination: str | None, options: str)
 
 
 @dataclass(frozen=True, slots=True)
-class Doomed:
+class Deletion:
     """What `transfer delete` is about to remove."""
 
     request: RemovalRequest
@@ -176,19 +177,19 @@ class Doomed:
 
     def forget_stored(self) -> None:
         """Remove what is stored in Prefect; the replica has gone before."""
-        from cli.registration import registration  # noqa: PLC0415 - Prefect takes seconds
+        from deployments.stored_transfers import registration  # noqa: PLC0415 - Prefect takes seconds
 
         with registration() as stored:
             for each in self.stored:
                 stored.delete(each)
 
 
-def doomed(
+def deletion(
     word: str, source: str | None, destination: str | None, options: str, *, images: bool
-) -> Doomed:
+) -> Deletion:
     """Find what is to be removed; NotFoundError names what there is instead."""
     named = _named(word, source, destination, options)
-    kind = SourceKind.IMAGES if images else named.request.source_kind
+    kind = source_kind(images=images, otherwise=named.request.source_kind)
     names = set(RemovalRequest.model_fields)
     asked = {**named.request.model_dump(include=names), "source_kind": kind}
     with ledger_of(named.request.options, named.request.overrides) as ledger:
@@ -196,7 +197,7 @@ def doomed(
         if replica is None and not named.stored:
             ledger.find_transfer(*named.place)  # says which there are
         volumes = ledger.volumes(ledger.find_transfer(*named.place).id) if replica else []
-    return Doomed(
+    return Deletion(
         request=RemovalRequest.model_validate(asked),
         stored=named.stored,
         has_replica=replica is not None,
@@ -217,7 +218,7 @@ class _Named(Record):
 
 
 def _named(word: str, source: str | None, destination: str | None, options: str) -> _Named:
-    from cli.registration import registration  # noqa: PLC0415 - Prefect takes seconds to import
+    from deployments.stored_transfers import registration  # noqa: PLC0415 - Prefect takes seconds to import
 
     with registration() as stored:
         if is_stored(source, destination):

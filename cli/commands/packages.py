@@ -15,16 +15,17 @@ packages_app = typer.Typer(
 )
 
 PackagesFolder = Annotated[
-    Path | None, typer.Option(help="Folder of packages for guests without repositories.")
+    Path | None, typer.Option(help="Folder of packages for guests that reach no repository.")
 ]
 AllowUnknownOs = Annotated[
-    bool, typer.Option("--allow-unknown-os", help="Adapt an unknown distribution in part.")
+    bool,
+    typer.Option("--allow-unknown-os", help="Adapt an unknown distribution as far as possible."),
 ]
 
 
 @packages_app.command("prepare")
 def prepare(
-    into: Annotated[Path, typer.Argument(help="The folder that deployments will be given.")],
+    into: Annotated[Path, typer.Argument(help="Output folder, to be passed to deployments.")],
     distribution: Annotated[
         str, typer.Option("--for", help="ID-VERSION[-ARCHITECTURE], as in debian-12 or rocky-9.")
     ],
@@ -34,14 +35,17 @@ def prepare(
     ],
     package: Annotated[
         list[str] | None,
-        typer.Option(help="A package; repeatable. Left out: what our own steps install."),
+        typer.Option(help="Package; repeatable. Default: what the morphing steps install."),
     ] = None,
 ) -> None:
-    """Download packages and what they need, on a machine that reaches their repositories."""
-    from tradewind.morphing.packages.prepare import Order  # noqa: PLC0415
-    from tradewind.morphing.packages.prepare import prepare as download  # noqa: PLC0415
+    """Download packages and their dependencies.
 
-    order = Order(
+    Run it on a machine that reaches the repositories.
+    """
+    from tradewind.morphing.linux.packages.prepare import DownloadRequest  # noqa: PLC0415
+    from tradewind.morphing.linux.packages.prepare import prepare as download  # noqa: PLC0415
+
+    order = DownloadRequest(
         distribution=distribution,
         sources=tuple(sources),
         packages=tuple(package or ()),

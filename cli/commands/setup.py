@@ -10,24 +10,24 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from cli.installing import Installed
-    from cli.server import Advice
+    from deployments.installing import Installed
+    from deployments.server import Advice
 
 console = Console()
 
 Reset = Annotated[
     bool,
     typer.Option(
-        "--reset", help="Take schedules, limits, parameters and triggers from the project again."
+        "--reset", help="Restore schedules, limits, parameters and triggers from this checkout."
     ),
 ]
 
 
 def setup(
     reset: Reset = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the outcome for a program.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Bring a Prefect server to what this checkout says; again after each update.
+    """Configure the Prefect server from this checkout. Re-run after each update.
 
     Registers the block types, makes the work pool, the deployments of prefect.yaml with their
     limits and schedules, and the automations. What an operator has changed (schedules, pauses,
@@ -35,7 +35,7 @@ def setup(
     """
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - takes seconds to import
 
-    from cli import automations, installing, server  # noqa: PLC0415
+    from deployments import automations, installing, server, work_pool  # noqa: PLC0415
 
     with server.told_apart(), get_client(sync_client=True) as client:
         done = [
@@ -45,8 +45,12 @@ def setup(
             *automations.install(client, reset=reset),
         ]
         advice = server.look_at(client)
+    missing = work_pool.missing_worker()
+    advice = advice if missing is None else (*advice, missing)
     if json:
-        typer.echo(server.Outcome(installed=tuple(done), advice=advice).model_dump_json(indent=2))
+        typer.echo(
+            server.SetupResult(installed=tuple(done), advice=advice).model_dump_json(indent=2)
+        )
     else:
         _show(done, advice)
 
@@ -58,13 +62,13 @@ class Role(StrEnum):
     WORKER = "worker"
 
 
-def settings(role: Annotated[Role, typer.Argument(help="Whose settings.")]) -> None:
-    """Print the settings of Prefect's server or of a worker, as an environment file.
+def settings(role: Annotated[Role, typer.Argument(help="server or worker.")]) -> None:
+    """Print the settings for Prefect's server or worker.
 
-    For a shell: set -a; . <(tradewind settings server); set +a. For systemd: store it as
-    /etc/tradewind/server.env.
+    They are an environment file. For a shell: set -a; . <(tradewind settings server); set +a. For
+    systemd: store it as /etc/tradewind/server.env.
     """
-    from cli.project import SETTINGS  # noqa: PLC0415
+    from deployments.project import SETTINGS  # noqa: PLC0415
 
     typer.echo((SETTINGS / f"{role}.env").read_text(), nl=False)
 

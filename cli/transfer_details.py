@@ -9,8 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.printing import moment
-from cli.standings import Standing
-from cli.stored import Stored
+from cli.transfer_tables import Standing
+from deployments.stored import Stored
 from tradewind.model.ledger import RunSummary
 from tradewind.model.record import Record
 from tradewind.model.requests import TransferRequest

@@ -11,7 +11,7 @@ from rich.console import Console
 from tradewind.errors import LateError
 
 if TYPE_CHECKING:
-    from cli.pools import Pool, Working
+    from deployments.work_pool import Pool, Working
 
 console = Console()
 
@@ -20,26 +20,29 @@ EVERY = 2.0
 
 def drain(
     timeout: Annotated[
-        int | None, typer.Option(help="Minutes to wait; the pool then stays paused.", min=0)
+        int | None, typer.Option(help="Minutes to wait. Afterwards the pool stays paused.", min=0)
     ] = None,
 ) -> None:
-    """Pause the work pool and wait until nothing runs: then a worker may be restarted.
+    """Pause the work pool and wait until nothing runs.
 
-    What is started or comes due meanwhile waits until `tradewind resume`. A worker that is
-    stopped without this kills its flow runs, or leaves them to themselves.
+    Then a worker can be restarted. What is started or comes due meanwhile waits until
+    `tradewind resume`. A worker that is stopped without this kills its flow runs, or leaves them to
+    themselves.
     """
-    from cli.pools import pool  # noqa: PLC0415 - Prefect takes seconds to import
+    from deployments.work_pool import pool  # noqa: PLC0415 - Prefect takes seconds to import
 
     with pool() as found:
         found.pause()
         console.print("paused: no worker takes a new run", markup=False)
         wait_until_idle(found, None if timeout is None else 60.0 * timeout, _say)
+        for each in found.abandoned():
+            console.print(f"  {each.sentence()}", markup=False)
     console.print("nothing runs: workers may be restarted, then `tradewind resume`", markup=False)
 
 
 def resume() -> None:
-    """Let the workers take runs again, those first that have waited."""
-    from cli.pools import pool  # noqa: PLC0415
+    """Resume the work pool. Waiting runs start first."""
+    from deployments.work_pool import pool  # noqa: PLC0415
 
     with pool() as found:
         found.resume()

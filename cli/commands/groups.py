@@ -17,10 +17,12 @@ from cli.options import (
     Source,
     Tags,
 )
-from cli.printing import show, show_all
-from cli.standings import standings, status_table
+from cli.parsing import source_kind
+from cli.printing import console, moment, show, show_all
+from cli.transfer_tables import standings, status_table, tell_of_outages
+from cli.worker_note import tell_of_missing_worker
 from tradewind.model.groups import GroupReport, GroupRequest, MachineSelection
-from tradewind.model.requests import SourceKind
+from tradewind.reports.groups import group_markdown
 
 
 def replicate(
@@ -35,10 +37,12 @@ def replicate(
     lag_warning: LagWarning = None,
     json: Json = False,
 ) -> None:
-    """Bring the replicas of a group of machines up to date, each in a flow run of its own."""
+    """Update the replicas of a group of machines.
+
+    Each machine gets a flow run of its own.
+    """
     from flows.replicate import replicate as flow  # noqa: PLC0415 - Prefect takes seconds
-    from tasks.group_reports import group_markdown  # noqa: PLC0415
-    from tasks.groups import MachinesFailedError  # noqa: PLC0415
+    from tasks.groups.members import MachinesFailedError  # noqa: PLC0415
 
     request = group_request(
         source=source,
@@ -73,18 +77,31 @@ def group_request(
         machines=MachineSelection(
             names=tuple(names or ()), patterns=tuple(patterns or ()), tags=tuple(tags or ())
         ),
-        source_kind=SourceKind.IMAGES if images else SourceKind.LIBVIRT,
+        source_kind=source_kind(images=images),
         **asked,
     )
 
 
 def status(options: Options = "default", json: Json = False) -> None:
-    """Say of every replica how far it is behind its machine, and when it is brought up to date."""
-    from cli.registration import registration  # noqa: PLC0415
+    """Show each replica's lag and next scheduled run."""
+    from deployments.stored_transfers import registration  # noqa: PLC0415
+    from tradewind.ledger import kept  # noqa: PLC0415
 
     with ledger_of(options) as ledger:
-        replicas = ledger.replicas()
+        replicas, outages = ledger.replicas(), ledger.outages.open()
+        waiting = kept.all_kept(ledger)
     with registration() as stored:
-        found = standings(replicas, stored.all(), datetime.now(UTC))
+        found = standings(replicas, stored.all(), datetime.now(UTC), outages)
+    if not json:
+        tell_of_outages(outages)
     there = [each for each in found if each.machine_id is not None]
     show_all(there, status_table, json=json, none="no machine was ever transferred")
+    for each in () if json else waiting:
+        console.print(
+            f"{each.domain} on {each.destination} waits for a person since {moment(each.since)}:"
+            f" {each.why} (tradewind kept list)",
+            style="red",
+            markup=False,
+        )
+    if not json and any(each.when and not each.paused for each in found):
+        tell_of_missing_worker()

@@ -2,13 +2,13 @@
 """Commands of a whole move: begin it, and answer when it asks."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from cli import setup
+from cli import parsing
+from cli.commands.packages import AllowUnknownOs, PackagesFolder, folder_of
 from cli.options import (
     Destination,
     HardwareChoices,
@@ -22,20 +22,13 @@ from cli.options import (
     Secrets,
     Source,
 )
-from cli.packages import AllowUnknownOs, PackagesFolder, folder_of
 from cli.printing import show
 from tradewind.errors import NotFoundError, OptionError
-from tradewind.model.landing import OnBootFailure
+from tradewind.model.deploy_options import OnBootFailure
+from tradewind.model.migrate import Answer, Go, MigrateRequest
+from tradewind.reports.move import migrate_markdown
 
 console = Console()
-
-
-class Decided(StrEnum):
-    """What a person can say."""
-
-    APPROVE = "approve"
-    POSTPONE = "postpone"
-    CANCEL = "cancel"
 
 
 def migrate(
@@ -50,31 +43,35 @@ def migrate(
     hardware: HardwareChoices = None,
     root_device: RootDevice = "",
     guest_secrets: Secrets = "",
-    at_once: Annotated[
-        bool, typer.Option("--at-once", help="Shut down without asking anybody.")
-    ] = False,
+    at_once: Annotated[bool, typer.Option("--at-once", help="Shut down without approval.")] = False,
     window: Annotated[
         str | None,
-        typer.Option(help="OPENS or OPENS/CLOSES, as in 2026-12-01T02:00+01:00/2026-12-01T04:00Z."),
+        typer.Option(
+            help="Window: OPENS or OPENS/CLOSES, as in 2026-12-01T02:00+01:00/2026-12-01T04:00Z."
+        ),
     ] = None,
-    small_enough: Annotated[int, typer.Option(help="MiB that may be left to send.")] = 64,
-    rounds: Annotated[int, typer.Option(help="Replicate at most so often before.")] = 5,
+    small_enough: Annotated[
+        int, typer.Option(help="Stop replicating when a round sends no more than this many MiB.")
+    ] = 64,
+    rounds: Annotated[
+        int, typer.Option(help="Maximum number of replication rounds before the shutdown.")
+    ] = 5,
     force_off: Annotated[
-        bool, typer.Option(help="Switch the machine off when it does not shut down.")
+        bool, typer.Option(help="Power the machine off if it does not shut down.")
     ] = False,
     packages_folder: PackagesFolder = None,
     allow_unknown_os: AllowUnknownOs = False,
     json: Json = False,
 ) -> None:
-    """Move a machine: replicate, ask, shut down, send the rest, start it over there.
+    """Move a machine with a short outage.
 
-    If anything fails after the shutdown, the machine is started where it was.
+    It is replicated while it runs. Then, once somebody has approved or the window has opened, it
+    is shut down, the last changes are sent, and the new machine boots on the destination. If
+    anything fails after the shutdown, the machine is started where it was.
     """
     from flows.migrate import migrate as flow  # noqa: PLC0415 - Prefect takes seconds to import
-    from tasks.move_reports import migrate_markdown  # noqa: PLC0415
-    from tradewind.model.landing import Landing  # noqa: PLC0415
-    from tradewind.model.migrate import Go, MigrateRequest  # noqa: PLC0415
-    from tradewind.model.requests import SourceKind, TransferRequest  # noqa: PLC0415
+    from tradewind.model.deploy_options import DeployOptions  # noqa: PLC0415
+    from tradewind.model.requests import TransferRequest  # noqa: PLC0415
 
     opens, closes = _window(window)
     go = Go.TIME if opens else Go.APPROVAL
@@ -82,17 +79,17 @@ def migrate(
         transfer=TransferRequest(
             machine=machine,
             source=source,
-            source_kind=SourceKind.IMAGES if images else SourceKind.LIBVIRT,
+            source_kind=parsing.source_kind(images=images),
             destination=destination,
             options=options,
         ),
-        landing=Landing(
+        deploy_options=DeployOptions(
             name=name,
-            network_map=setup.network_map(network or []),
+            network_map=parsing.network_map(network or []),
             on_boot_failure=on_boot_failure,
             packages_folder=folder_of(packages_folder),
             allow_unknown_os=allow_unknown_os,
-            hardware=setup.hardware(hardware or []),
+            hardware=parsing.hardware(hardware or []),
             root_device=root_device,
             guest_secrets=guest_secrets,
         ),
@@ -107,12 +104,14 @@ def migrate(
 
 
 def answer(
-    machine: Annotated[str, typer.Argument(help="The machine whose move waits.")],
-    decision: Annotated[Decided, typer.Argument(help="What shall happen.")],
-    minutes: Annotated[int, typer.Option(help="When postponed: ask again after so many.")] = 60,
+    machine: Annotated[str, typer.Argument(help="Machine whose move waits for an answer.")],
+    decision: Annotated[Answer, typer.Argument(help="The answer.")],
+    minutes: Annotated[
+        int, typer.Option(help="With postpone: ask again after this many minutes.")
+    ] = 60,
     operator: Annotated[str, typer.Option(help="Your name, for the report.")] = "",
 ) -> None:
-    """Answer a move that waits for a decision: approve, postpone or cancel it."""
+    """Approve, postpone or cancel a move that waits for an answer."""
     from prefect.client.orchestration import get_client  # noqa: PLC0415
     from prefect.client.schemas.filters import FlowRunFilter  # noqa: PLC0415
 
