@@ -12,6 +12,8 @@ from lab.errors import LabError
 from lab.records import Lab
 from lab.resources import virsh
 from tradewind.remote import shell
+from tradewind.reports.deploy import deploy_markdown
+from tradewind.reports.transfer import transfer_markdown
 from tradewind.units import human_duration
 from tradewind.waiting import wait_for
 
@@ -36,8 +38,6 @@ def run(console: Console) -> None:
     _say(console, "3/5  transfer: its disks are replicated while it runs")
     from flows.deploy import deploy  # noqa: PLC0415 - Prefect reads its settings at import
     from flows.transfer import transfer  # noqa: PLC0415
-    from tasks.deploy_reports import deploy_markdown  # noqa: PLC0415
-    from tasks.reports import transfer_markdown  # noqa: PLC0415
     from tradewind.model.deploy_request import DeployRequest  # noqa: PLC0415
     from tradewind.model.requests import TransferRequest  # noqa: PLC0415
 

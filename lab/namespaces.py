@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A host's namespaces: held open by one sleeping process, entered with nsenter."""
 
-import shlex
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,10 +11,10 @@ from lab import files, processes, settings
 from lab.commands import call, words
 from lab.errors import LabError
 from lab.records import HOSTS, HostPlan, LabHost
+from tradewind.shell_programs import program
 from tradewind.waiting import wait_for
 
-# Leave the pid, and let go of the pipe to say that everything is mounted.
-_SLEEP: Final = ("echo $$ >/run/anchor.pid", "exec sleep infinity </dev/null >/dev/null 2>&1")
+_HOLD: Final = program(__file__, "hold_namespaces.sh")
 
 
 def open_namespaces(plan: HostPlan, *, kvm: bool) -> None:
@@ -25,8 +24,8 @@ def open_namespaces(plan: HostPlan, *, kvm: bool) -> None:
     # Without its anchor the host cannot be entered any more: what still runs there is lost.
     end_processes(plan)
     files.make_kvm_node(plan, works=kvm)
-    script = "\n".join(["set -e", *_mounts(plan), *_SLEEP])
-    shell = ["unshare", "--mount", "--uts", "--propagation", "private", "sh", "-c", script]
+    wait = ["sh", "-c", _HOLD, "sh", plan.name, *_mounts(plan)]
+    shell = ["unshare", "--mount", "--uts", "--propagation", "private", *wait]
     # `ip netns exec` also shows the namespace's own devices in /sys: libvirt looks there.
     # Forking away from us keeps a caller that lives on from having a child that it never reaps.
     done = call(["setsid", "--fork", "ip", "netns", "exec", plan.namespace, *shell])
@@ -38,19 +37,14 @@ def open_namespaces(plan: HostPlan, *, kvm: bool) -> None:
 
 
 def _mounts(plan: HostPlan) -> list[str]:
-    lines = [f"hostname {plan.name}"]
-    if Path("/dev/kvm").exists():
-        lines.append(_bind(plan.folder / "kvm", Path("/dev/kvm")))
+    """Say what is seen where: pairs of a source and a target."""
+    kvm = Path("/dev/kvm")
+    words = [str(plan.folder / "kvm"), str(kvm)] if kvm.exists() else []
     folders = [Path("/", name) for name in files.MOUNTED]
     # A state folder below /tmp, say, is out of sight as soon as /tmp is mounted over: that last.
     for folder in sorted(folders, key=settings.state_folder.is_relative_to):
-        lines.append(_bind(plan.folder / folder.relative_to("/"), folder))
-    lines.append("mount -t tmpfs -o size=64m,mode=0711 tiny /var/lib/libvirt/tiny")
-    return lines
-
-
-def _bind(source: Path, target: Path) -> str:
-    return shlex.join(["mount", "--bind", str(source), str(target)])
+        words += [str(plan.folder / folder.relative_to("/")), str(folder)]
+    return words
 
 
 def anchor(plan: HostPlan) -> int | None:

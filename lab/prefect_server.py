@@ -14,7 +14,7 @@ from typing import Final
 
 from lab import processes, settings
 from lab.errors import LabError
-from tradewind.host import evidence
+from tradewind.host.boot import evidence
 
 HOST: Final = "127.0.0.1"
 PORTS: Final = range(4200, 4220)
@@ -26,11 +26,12 @@ _PORT_FILE: Final = _HOME / "server.port"
 _LOG: Final = _HOME / "server.log"
 
 
-def start() -> str:
-    """Start the server unless it runs, and return the URL of its UI."""
+def start(*, again: bool = False) -> str:
+    """Start the server unless it runs, and return the URL of its UI; `again` at the same one."""
     if pid() is None:
         _HOME.mkdir(parents=True, exist_ok=True)
-        port = _free_port()
+        # Connections that were cut keep a port from whoever asks for any; uvicorn takes it.
+        port = int(_PORT_FILE.read_text()) if again else _free_port()
         _PORT_FILE.write_text(str(port))
         with _LOG.open("ab") as log:
             server = subprocess.Popen(
@@ -75,14 +76,15 @@ def end() -> None:
     """End the server and the services that it started."""
     found = pid()
     if found is not None:
-        processes.end([found, *_children(found)])
+        processes.end([found, *children(found)])
     _PID_FILE.unlink(missing_ok=True)
 
 
-def _children(parent: int) -> list[int]:
+def children(parent: int) -> list[int]:
+    """List the processes below one."""
     listed = Path(f"/proc/{parent}/task/{parent}/children")
-    children = [int(word) for word in listed.read_text().split()] if listed.exists() else []
-    return [pid for child in children for pid in (child, *_children(child))]
+    found = [int(word) for word in listed.read_text().split()] if listed.exists() else []
+    return [pid for child in found for pid in (child, *children(child))]
 
 
 def _server_settings(port: int) -> dict[str, str]:

@@ -51,6 +51,8 @@ class Ui:
     def open_form(self, deployment: str) -> None:
         """Go from the list of deployments to the form of one that asks for a machine."""
         self.page.get_by_role("link", name="Deployments", exact=True).click()
+        # The list shows ten at a time.
+        self.page.get_by_placeholder("Search deployments").fill(deployment)
         # Its flow has the same name, and stands below.
         self.page.get_by_role("link", name=deployment, exact=True).first.click()
         self.page.get_by_role("button", name="Run", exact=True).click()

@@ -110,7 +110,7 @@ class Controller:
         for name, host in ((site.SOURCE, lab.source), (site.DESTINATION, lab.destination)):
             reached = ("--host", host.address, "--username", host.username)
             pinned = ("--host-key", host.host_key, "--key", str(host.key_path))
-            self.tradewind("endpoint", "add", name, *reached, *pinned)
+            self.tradewind("endpoint", "add", name, *reached, *pinned, "--replace")
         ledger = self.database.url("psycopg", "ledger")
         chosen = {**site.options(), "sqlite_database_file": ledger}
         self.tradewind("options", "set", *(f"{name}={value}" for name, value in chosen.items()))

@@ -60,6 +60,34 @@ class Stack:
 
 STACKS: Final = (
     Stack(
+        name="ext4 and XFS that were in use when they were copied",
+        disks=1,
+        # Everything is in the journals alone: XFS_IOC_GOINGDOWN, which ext4 has as well, writes
+        # the log and then nothing more, as at a power cut.
+        build="""
+            gpt $1 size=1G -
+            mkfs.ext4 -q -L root $(disk $1)1
+            mkfs.xfs -q -L var $(disk $1)2
+            cut() {
+                find "$at" -type f -exec sync {} +
+                xfs_io -x -c 'shutdown -f' "$at"
+                umount "$at"
+            }
+            mounted LABEL=root
+            system $at Busy 'LABEL=root / ext4 defaults 0 1
+                LABEL=var /var xfs defaults 0 2'
+            cut
+            mounted LABEL=var
+            mkdir $at/lib
+            cut
+        """,
+        mounts=("/", "/var"),
+        notes=(
+            "/ was in use when it was copied; its journal is replayed",
+            "/var was in use when it was copied; its journal is replayed",
+        ),
+    ),
+    Stack(
         name="LVM on plain partitions, of a volume group that the worker has too",
         slow=True,
         disks=2,

@@ -7,6 +7,7 @@ from pathlib import Path
 import lab
 from lab import guests, namespaces
 from lab.records import LabHost
+from tradewind.host.storage import witness
 
 _XML = """\
 <domain type='qemu'>
@@ -75,10 +76,12 @@ def traces(host: LabHost) -> dict[str, list[str]]:
 
     return {
         "domains": lines("virsh", "list", "--all", "--name"),
+        # A witness is a part of its volume; one whose volume is gone stays until any sweep.
         "volumes": [
             volume
             for pool in ("default", "worker-images")
             for volume in lines("sh", "-c", f"virsh pool-refresh {pool} >&2; ls {_folder(pool)}")
+            if not volume.endswith(witness.SUFFIX)
         ],
         "sockets": lines("ls", "-A", "/var/tmp"),
         "jobs": lines("sh", "-c", "for d in $(virsh list --name); do virsh domjobinfo $d; done"),

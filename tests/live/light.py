@@ -15,7 +15,7 @@ from lab import namespaces
 from lab.records import LabHost
 from tests.live import hosts
 from tradewind.errors import HypervisorError
-from tradewind.host import agent
+from tradewind.host.domain import agent
 from tradewind.waiting import wait_for
 
 NAME: Final = "light"

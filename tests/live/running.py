@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from lab.records import LabHost
 from tests.live import hosts
 from tradewind.model.report import TransferReport
 from tradewind.model.requests import TransferRequest
+from tradewind.units import MiB
 
 _DISK = """\
 <disk type='file' device='disk'><driver name='qemu' type='{form}' discard='unmap'/>
@@ -116,11 +118,25 @@ def make_image(path: Path, form: str, size: str, *options: str) -> None:
     path.chmod(0o600)
 
 
-def make(host: LabHost, name: str, disks: dict[str, str], form: str = "qcow2") -> Running:
-    """Define a machine with empty disks of these sizes, and start it."""
+def write_noise(image: Path, form: str, size: int) -> None:
+    """Fill the beginning of an image with what no compression makes smaller."""
+    with tempfile.NamedTemporaryFile() as noise:
+        for _ in range(size // MiB):
+            noise.write(os.urandom(MiB))
+        noise.flush()
+        write = f"write -s {noise.name} 0 {size}"
+        subprocess.run(["qemu-io", "-f", form, "-c", write, image], check=True, capture_output=True)
+
+
+def make(
+    host: LabHost, name: str, disks: dict[str, str], form: str = "qcow2", noise: int = 0
+) -> Running:
+    """Define a machine with disks of these sizes, and start it; `noise` bytes are on each."""
     found = Running(host, name, {target: f"{name}-{target}.{form}" for target in disks})
     for target, size in disks.items():
         make_image(found.image(target), form, size)
+        if noise:
+            write_noise(found.image(target), form, noise)
     document = _XML.format(
         name=name,
         ports=_PORTS,

@@ -10,9 +10,9 @@ from lab.records import Lab
 from tests.live import hosts, running
 from tests.live.running import Running
 from tests.live.tradewind_command import Tradewind
-from tradewind.host import backup
+from tradewind.host.domain import backup
 from tradewind.model.report import TransferReport
-from tradewind.sources import tracking
+from tradewind.sources.libvirt import tracking
 from tradewind.units import KiB, MiB
 
 pytestmark = pytest.mark.live

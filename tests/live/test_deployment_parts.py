@@ -17,9 +17,11 @@ from lab.records import Lab
 from tests.live import hosts, running
 from tests.live.running import Running
 from tradewind.errors import BadInputError, HypervisorError
-from tradewind.host import domains, evidence, leftovers, networks, overlays, storage
+from tradewind.host import leftovers, networks, storage
+from tradewind.host.boot import evidence
+from tradewind.host.boot.console import Console, listening
 from tradewind.host.connection import connect
-from tradewind.host.console import Console, listening
+from tradewind.host.domain import domains, overlays
 from tradewind.model.machine import Disk, Firmware, FirmwareKind, VirtualMachine
 from tradewind.model.run import new_run_id
 from tradewind.model.storage import ReplicaVolume, Volume

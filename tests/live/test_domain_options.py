@@ -14,14 +14,17 @@ from lab import guests, namespaces, site
 from lab.records import Lab, LabHost
 from tests.unit.domainxml.conftest import GOLDEN
 from tradewind.domainxml.final import final_domain
-from tradewind.host import design, domains, facts, furnishing, leftovers, peek, storage
+from tradewind.host import facts, leftovers, storage
 from tradewind.host.connection import connect
+from tradewind.host.domain import domains
+from tradewind.host.storage import pools
+from tradewind.host.target import attachments, domain_plan
 from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.label import Label, Purpose
 from tradewind.model.machine import FirmwareKind
 from tradewind.model.options import ProviderOptions
 from tradewind.model.storage import ReplicaVolume, Volume
-from tradewind.sources.libvirt_host import LibvirtSource
+from tradewind.sources.libvirt.source import LibvirtSource
 from tradewind.units import MiB
 
 pytestmark = pytest.mark.live
@@ -139,13 +142,14 @@ def test_uefi_variables_and_config_drive_go_with_the_machine(
     storage.create_volume(destination, volume)
     replica = ReplicaVolume(disk_id="vda", volume=volume, serial="tw0", blank=True)
     request = DeployRequest(machine="starry", source="a", destination="b")
-    order = design.Order(request, machine, (replica,), label)
     options = ProviderOptions.model_validate({"cpu_features": ""})
     offered = facts.survey(destination)
+    suits = domain_plan.check(destination, machine, request, options, offered)
+    order = domain_plan.DeploySpec(request, machine, (replica,), label, suits)
     try:
-        final = design.compose(destination, order, options, offered)
-        means = furnishing.Means(offered, "worker-images", with_config_drive=True)
-        final = furnishing.furnish(destination, order, final, means)
+        final = domain_plan.compose(destination, order, options, offered)
+        means = attachments.HostOffer(offered, "worker-images", with_config_drive=True)
+        final = attachments.furnish(destination, order, final, means)
         assert final.notes == ()
         assert final.nvram is not None
         domains.define(destination, final_domain(machine, final))
@@ -174,4 +178,4 @@ def test_host_is_known_by_machine_type(destination: libvirt.virConnect) -> None:
 def test_no_pool_stays_from_looking(the_hosts: Lab) -> None:
     with connect(site.access(the_hosts.source)) as connection:
         names = [pool.name() for pool in connection.listAllStoragePools()]
-    assert not [name for name in names if name.startswith(peek.PREFIX)]
+    assert not [name for name in names if name.startswith(pools.PEEK)]

@@ -10,14 +10,16 @@ from pydantic import SecretStr
 import images
 from images import boot, qemu, recipe
 from images.commands import run
+from tests.fakes import escape_attempts, walls
 from tests.live import guest_stacks
 from tests.live.guest_stacks import STACKS, Stack
-from tradewind.errors import InspectionError
-from tradewind.model.guest import GuestOS
+from tradewind.errors import InspectionError, LateError
+from tradewind.model.guest import GuestOS, Reach
 from tradewind.model.guest_keys import GuestKey, GuestKeys
 from tradewind.model.machine import FirmwareKind
-from tradewind.morphing import stacks
-from tradewind.morphing.inspect import Machine, inspect
+from tradewind.morphing.confinement import on_files, run_inside
+from tradewind.morphing.linux import stacks
+from tradewind.morphing.linux.inspect import Machine, inspect
 from tradewind.morphing.mount import mounted
 from tradewind.morphing.tree import RemoteGuestTree
 from tradewind.ports import Remote
@@ -26,6 +28,29 @@ from tradewind.remote import shell
 pytestmark = pytest.mark.live
 
 # What stands on the disks of a stack, and what of them is mounted.
+# A file system on a device that answers no more, and the way back.
+HANGING = """
+set -e
+truncate -s 64M /var/tmp/slow
+device=$(losetup --find --show /var/tmp/slow)
+mkfs.ext4 -q "$device"
+dmsetup create slow --table "0 131072 linear $device 0"
+mkdir -p /mnt/slow
+mount /dev/mapper/slow /mnt/slow
+mkdir /mnt/slow/dev /mnt/slow/proc /mnt/slow/sys
+echo text >/mnt/slow/file
+sync
+echo 3 >/proc/sys/vm/drop_caches
+dmsetup suspend --noflush --nolockfs slow
+"""
+GOING_ON = """
+dmsetup resume slow
+tries=0
+until umount /mnt/slow; do tries=$((tries + 1)); [ $tries -lt 60 ] || exit 1; sleep 1; done
+dmsetup remove --retry slow
+losetup --detach-all
+rm -r /mnt/slow /var/tmp/slow
+"""
 LEFT = """
 for serial; do
     lsblk -nro KNAME,TYPE "/dev/disk/by-id/virtio-$serial" | grep -vE ' (disk|part)$'
@@ -106,12 +131,13 @@ def test_it_is_found_written_to_and_let_go(worker: Remote, stack: Stack) -> None
     assert tuple(mount.path for mount in os.mounts) == stack.mounts
     assert tuple(f"{layer.kind} {layer.name}" for layer in os.layers("/")) == stack.layers
     assert all(any(note in said for said in os.notes) for note in stack.notes), os.notes
+    assert not any("without its journal" in said for said in os.notes), os.notes
     assert os.kernels == (guest_stacks.KERNEL,)
     with mounted(worker, os) as guest:
         tree = RemoteGuestTree(worker, guest.root)
         for path in stack.mounts:
             tree.write_text(f"{path}/written", stack.name)
-        assert_nothing_of_the_worker(tree)
+        assert_nothing_of_the_worker(worker, tree, guest.root)
     stacks.close(worker, stack.serials)
     assert left(worker, stack) == ""
     again = look(worker, stack)
@@ -124,11 +150,14 @@ def test_it_is_found_written_to_and_let_go(worker: Remote, stack: Stack) -> None
     assert left(worker, stack) == ""
 
 
-def assert_nothing_of_the_worker(tree: RemoteGuestTree) -> None:
-    devices = set(tree.list("/dev"))
-    assert {"null", "pts", "disk"} <= devices
-    assert not {"vda", "vda1", "ttyS0", "console"} & devices
-    assert tree.list("/proc/1/root") == tree.list("/")
+def assert_nothing_of_the_worker(worker: Remote, tree: RemoteGuestTree, root: str) -> None:
+    of_worker = {"vda", "vda1", "ttyS0", "console", "mapper"}
+    assert "null" in tree.list("/dev")
+    assert not {"disk", *of_worker} & set(tree.list("/dev"))
+    assert tree.list("/proc/1/root") in {(), tree.list("/")}
+    lent = run_inside(worker, root, on_files("list", "/dev"), Reach.DISKS).stdout.split("\0")
+    assert "disk" in lent
+    assert not (of_worker - {"mapper"}) & set(lent)
 
 
 @pytest.mark.parametrize("stack", [s for s in STACKS if s.error], ids=lambda s: s.name)
@@ -154,3 +183,25 @@ def test_no_name_became_a_command_and_no_key_a_file(worker: Remote) -> None:
     assert "written" not in pattern
     search = "grep -rlsF 'correct horse' /run /tmp /var/log /etc /root; journalctl | grep -c horse"
     assert worker.run(["sh", "-c", search], check=False).stdout.strip() == "0"
+
+
+@pytest.mark.parametrize("reach", [Reach.FILES, Reach.DISKS])
+def test_no_way_leads_out_of_a_guests_root(worker: Remote, reach: Reach) -> None:
+    """Every one that `tests/unit/morphing/test_walls.py` tries, in the worker's own kernel."""
+    with (
+        walls.target_lent(worker, "/root") as target,
+        walls.root_lent(worker, "/mnt/walls") as root,
+    ):
+        tried = walls.attempts(worker, root, target, reach)
+    print("".join(f"\n{way}: {said}" for way, said in tried.items()))
+    assert set(tried) == set(escape_attempts.WAYS)
+    assert {way: said for way, said in tried.items() if not said.startswith("closed")} == {}
+
+
+def test_a_file_system_that_hangs_is_given_up(worker: Remote) -> None:
+    worker.run(["sh", "-c", HANGING], timeout=120)
+    try:
+        with pytest.raises(LateError):
+            run_inside(worker, "/mnt/slow", on_files("text", "/file", "1000"), timeout=5)
+    finally:
+        worker.run(["sh", "-c", GOING_ON], timeout=120)

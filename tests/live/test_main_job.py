@@ -11,11 +11,11 @@ from lab.demo import evidence
 from lab.records import Lab
 from tests.live import durations, hosts
 from tests.live.tradewind_command import Tradewind
-from tradewind.host.backup import FROZEN
+from tradewind.host.domain.freeze import FROZEN
 from tradewind.model.proof import BootEvidence
 from tradewind.model.report import DeployReport, TransferReport
 from tradewind.model.run import Run, new_run_id
-from tradewind.sources.libvirt_host import LibvirtSource
+from tradewind.sources.libvirt.source import LibvirtSource
 from tradewind.units import MiB, human_duration, human_rate, human_size
 from tradewind.waiting import wait_for
 
@@ -83,6 +83,8 @@ def test_the_migrated_machine_boots_and_its_agent_answers(deployed: DeployReport
     assert {"cloud-init", "qemu-guest-agent", "initramfs", "dhcp"} <= {
         step.step for step in deployed.steps if step.outcome.changed
     }
+    assert "/ was in use when it was copied; its journal is replayed" in deployed.shortfalls
+    assert not any("without its journal" in said for said in deployed.shortfalls)
 
 
 def test_the_ui_shows_every_step(deployed: DeployReport) -> None:

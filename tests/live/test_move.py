@@ -19,7 +19,7 @@ from tests.live.running import Running
 from tests.live.tradewind_command import Tradewind, wait_for_line
 from tradewind.errors import LateError
 from tradewind.host.connection import connect
-from tradewind.model.landing import Landing
+from tradewind.model.deploy_options import DeployOptions
 from tradewind.model.migrate import Go, MigrateReport, MigrateRequest
 from tradewind.model.proof import BootEvidence
 from tradewind.model.report import TransferReport
@@ -149,7 +149,7 @@ def test_machine_moves_with_what_it_wrote_last(the_lab: Lab, ticking: libvirt.vi
     report = migrate(
         MigrateRequest(
             transfer=TransferRequest.model_validate(names),
-            landing=Landing(
+            deploy_options=DeployOptions(
                 skip_os_morphing=True, clone_disks=False, boot_timeout=light.BOOT_TIMEOUT
             ),
             go=Go.AT_ONCE,
@@ -178,6 +178,7 @@ def empty(the_lab: Lab) -> Running:
     """A machine that runs and has nothing to boot: it will never prove that it does."""
     machine = running.make(the_lab.source, "empty", {"vda": "64M"})
     machine.io("vda", "write -P 7 1M 1M")
+    machine.virsh("resume", machine.name)  # a paused one would not be moved
     return machine
 
 
@@ -185,7 +186,7 @@ def request(machine: Running, **changes: object) -> MigrateRequest:
     names = {"machine": machine.name, "source": site.SOURCE, "destination": site.DESTINATION}
     plain: dict[str, object] = {
         "transfer": TransferRequest.model_validate(names),
-        "landing": Landing(skip_os_morphing=True, boot_timeout=15),
+        "deploy_options": DeployOptions(skip_os_morphing=True, boot_timeout=15),
         "go": Go.AT_ONCE,
         "rounds": 1,
         "shutdown_timeout": 5,

@@ -137,10 +137,10 @@ def test_death_of_a_machine_and_restart_of_the_server(controller: Controller, na
     In this order: an event that follows one from before a restart is held back for minutes.
     """
     let_zombies_be_found_within(controller, 75)
-    with controller.worker("doomed") as doomed:
+    with controller.worker("doomed") as deletion:
         lost = run_until_it_runs(controller, 60)
         time.sleep(3)  # its first heartbeat is sent when it begins
-        kill(doomed)
+        kill(deletion)
     killed = time.monotonic()
     with controller.worker("steady"):
         healthy = run_until_it_runs(controller, 22)

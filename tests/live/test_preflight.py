@@ -14,7 +14,7 @@ from tradewind.model.preflight import Area, PreflightReport
 
 pytestmark = pytest.mark.live
 
-MACHINE = "foreseen"
+MACHINE = "looked-at"
 
 
 @pytest.fixture(scope="module")

@@ -59,10 +59,10 @@ class Trial:
         self.printed[f"printed by {what}"] = (done.stdout + done.stderr).encode()
         return done.returncode
 
-    def add_endpoint(self, name: str, host: LabHost, key: Path, port: int) -> int:
+    def add_endpoint(self, name: str, host: LabHost, key: Path, port: int, *more: str) -> int:
         reached = ("--host", host.address, "--username", host.username, "--port", str(port))
         pinned = ("--host-key", host.host_key, "--key", str(key))
-        return self.command(f"adding {name}", "endpoint", "add", name, *reached, *pinned)
+        return self.command(f"adding {name}", "endpoint", "add", name, *reached, *pinned, *more)
 
     def run(self, deployment: str, **request: str) -> str:
         parameters = {"request": {"machine": MACHINE, "destination": site.DESTINATION, **request}}
@@ -118,8 +118,10 @@ def trial(
     with command_lines() as made.seen:
         for host, name in ((the_lab.source, site.SOURCE), (the_lab.destination, site.DESTINATION)):
             assert made.add_endpoint(name, host, host.key_path, 22) == 0
-        assert made.add_endpoint("stranger", the_lab.source, stranger, 22) == 1
-        assert made.add_endpoint("deaf", the_lab.source, the_lab.source.key_path, 1) == 1
+        ours = the_lab.source.key_path
+        for name, key, port in (("stranger", stranger, 22), ("deaf", ours, 1)):
+            assert made.add_endpoint(name, the_lab.source, key, port) == 1
+            assert made.add_endpoint(name, the_lab.source, key, port, "--no-check") == 0
         yield made
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,17 @@ from tradewind.model.report import DeployReport, TransferReport
 
 COMMAND = Path(sys.executable).with_name("tradewind")
 TIMEOUT = 900
+
+
+def program(argv: Sequence[str]) -> subprocess.Popen[str]:
+    """Start a program that knows the lab's Prefect server."""
+    return subprocess.Popen(
+        argv,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **prefect_server.client_settings()},
+    )
 
 
 @dataclass(frozen=True)
@@ -28,13 +40,7 @@ class Tradewind:
     """Runs the command against the lab's Prefect server."""
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [COMMAND, *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **prefect_server.client_settings()},
-        )
+        return program([str(COMMAND), *words])
 
     def run(self, *words: str) -> Ended:
         with self.start(*words) as process:

@@ -11,13 +11,14 @@ from pydantic import SecretStr
 
 from tests.fakes.libvirt_fakes import FakeConnection
 from tradewind.errors import LateError, NotFoundError
-from tradewind.host import domains, facts, neighbours, storage
-from tradewind.host.console import Console
+from tradewind.host import arp, facts, storage
+from tradewind.host.boot.console import Console
+from tradewind.host.domain import domains
 from tradewind.model.host import HostAccess, WorkerAccess
 from tradewind.model.label import Label
 from tradewind.model.storage import Volume
 from tradewind.model.worker import WorkerAddressSource, WorkerSpec
-from tradewind.remote.road import DIRECT, Road, road_to_workers
+from tradewind.remote.route import DIRECT, Route, route_to_workers
 from tradewind.units import GiB
 from tradewind.worker import lifecycle
 from tradewind.worker.keys import new_key_pair
@@ -127,8 +128,8 @@ def test_address_that_proves_itself_is_taken(
     with_addresses(host, "198.18.5.6", "198.18.5.7")
     asked: list[tuple[str, int, str]] = []
 
-    def probe(address: str, port: int, host_key: str, timeout: float, road: Road) -> bool:
-        assert road == DIRECT
+    def probe(address: str, port: int, host_key: str, timeout: float, route: Route) -> bool:
+        assert route == DIRECT
         asked.append((address, port, host_key))
         return address == "198.18.5.7"
 
@@ -152,10 +153,10 @@ def test_a_worker_behind_its_host_is_sought_and_found_on_that_road(
     prepared = lifecycle.start(host, spec, facts.survey(host), label)
     with_addresses(host, "198.18.5.7")
     access = ACCESS.model_copy(update={"worker_access": WorkerAccess.VIA_HOST})
-    road = road_to_workers(access)
-    monkeypatch.setattr("tradewind.remote.shell.probe", lambda *asked: asked[-1] == road)
+    route = route_to_workers(access)
+    monkeypatch.setattr("tradewind.remote.shell.probe", lambda *asked: asked[-1] == route)
     worker = lifecycle.wait_until_reachable(host, access, spec, prepared, label, Console())
-    assert worker.via == road.via
+    assert worker.via == route.via
     monkeypatch.setattr("tradewind.remote.shell.probe", lambda *_: False)
     monkeypatch.setattr(lifecycle, "BOOT_TIMEOUT", 0)
     lifecycle.discard(host, "images", label)
@@ -172,7 +173,7 @@ def test_the_hosts_own_table_is_asked_for_the_workers_mac(
     by_arp = spec.model_copy(update={"address_source": WorkerAddressSource.ARP})
     prepared = lifecycle.start(host, by_arp, facts.survey(host), label)
     table = {(ACCESS, prepared.mac): ("198.18.5.6", "198.18.5.7")}
-    monkeypatch.setattr(neighbours, "addresses", lambda *asked: table[asked])
+    monkeypatch.setattr(arp, "addresses", lambda *asked: table[asked])
     monkeypatch.setattr("tradewind.remote.shell.probe", lambda *asked: asked[0] == "198.18.5.7")
     worker = lifecycle.wait_until_reachable(host, ACCESS, by_arp, prepared, label, Console())
     assert worker.address == "198.18.5.7"

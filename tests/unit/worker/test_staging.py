@@ -4,9 +4,10 @@
 import hashlib
 from pathlib import Path
 
+import libvirt
 import pytest
 
-from tests.fakes.libvirt_fakes import FakeConnection
+from tests.fakes.libvirt_fakes import FakeConnection, libvirt_error
 from tradewind.errors import (
     BusyError,
     HypervisorError,
@@ -72,6 +73,25 @@ def test_staged_image_is_known_as_this_very_image(host: FakeConnection, image: P
     assert not is_staged(host, "images", NAME, "0" * 64)
 
 
+def test_image_that_qemu_cannot_open_there_is_not_taken_for_staged(
+    host: FakeConnection, image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What qemu-img of Debian 11 says of an image that is compressed with zstd."""
+
+    def refuse(*_words: object) -> None:
+        raise libvirt_error(libvirt.VIR_ERR_INTERNAL_ERROR, "unknown compression type: 1")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "create_overlay", refuse)
+        with pytest.raises(HypervisorError, match="unknown compression type") as caught:
+            put(host, image)
+    assert "qemu-img convert -O qcow2" in caught.value.hint
+    assert not is_staged(host, "images", NAME, checksum(image))
+    put(host, image)
+    assert is_staged(host, "images", NAME, checksum(image))
+    assert not [path for path in host.host.contents if path.endswith(".probe")]
+
+
 def test_changed_image_replaces_the_old_one(host: FakeConnection, image: Path) -> None:
     put(host, image)
     image.write_bytes(b"QFI\xfb another one")
@@ -102,11 +122,29 @@ def test_image_without_its_note_is_staged_again(host: FakeConnection, image: Pat
     assert not is_staged(host, "images", NAME, checksum(image))
 
 
+def test_volume_that_was_never_staged_is_not_replaced(host: FakeConnection, image: Path) -> None:
+    """A run's parameters name the volume: it may be anybody's."""
+    storage.create_volume(host, target(image))
+    with pytest.raises(BusyError, match="no worker image that was staged") as caught:
+        put(host, image)
+    assert f"virsh vol-delete {NAME} images" in caught.value.hint
+    assert storage.find_volume(host, "images", NAME) is not None
+
+
+def test_broken_staging_is_begun_again(host: FakeConnection, image: Path) -> None:
+    host.host.breaks_after = 1000
+    with pytest.raises(HypervisorError, match="broke off"):
+        put(host, image)
+    host.host.breaks_after = None
+    put(host, image)
+    assert is_staged(host, "images", NAME, checksum(image))
+
+
 def test_image_in_use_is_not_replaced(host: FakeConnection, image: Path) -> None:
     put(host, image)
     overlay = Volume(pool="images", name="over.qcow2", capacity=10_000, format="qcow2")
     storage.create_overlay(host, overlay, storage.require_volume(host, "images", NAME))
-    with pytest.raises(BusyError, match=r"worker\.qcow2 is in use by over\.qcow2"):
+    with pytest.raises(BusyError, match=r"worker\.qcow2 by volume over\.qcow2"):
         put(host, image)
     assert is_staged(host, "images", NAME, checksum(image))  # as it was
 

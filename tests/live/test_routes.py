@@ -60,7 +60,7 @@ def travel(tradewind: Tradewind, lab: Lab, trip: Trip) -> Ended:
     }
     options = [f"{name}={value}" for name, value in chosen.items()]
     for words in (
-        ["endpoint", "add", trip.name, *endpoint],
+        ["endpoint", "add", trip.name, *endpoint, "--replace"],
         ["options", "set", "--name", trip.name, *options],
     ):
         stored = tradewind.run(*words)
