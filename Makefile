@@ -11,6 +11,10 @@ unexport PYTHONDONTWRITEBYTECODE
 # not those with the most tests first: few and long ones would come last, and alone.
 SIDE_BY_SIDE := -n $(shell expr $$(nproc) + 1) --dist loadfile --no-loadscope-reorder
 
+# What says in its first line which shell it is for, and has no name that ends with .sh.
+SHELL_COMMANDS := .ci/run deployments/install-system-packages \
+	$(addprefix images/recipes/worker/files/usr/lib/tradewind/,initramfs/init name-servers)
+
 .PHONY: help
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -38,17 +42,24 @@ check-beside: venv
 test-all: system venv check ## everything, the longer live cases too
 	$(PY) -m lab test --slow
 
+.PHONY: faults
+faults: system venv ## each step × each fault on the lab, for hours; goes on where it was; writes docs/reliability.md
+	$(PY) -m tests.live.faults
+
 .PHONY: check
 check: venv ## lint, types, layers, unit, contract and flow tests (the inner loop)
 	@$(MAKE) --no-print-directory -j3 lint docs unit
 
 .PHONY: lint
-lint: venv ## format, lint, spelling, types and layers
+lint: venv ## format, lint, spelling, types, layers and shell programs
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/codespell .
 	.venv/bin/mypy .
 	.venv/bin/lint-imports
+	$(PY) -m tests.house
+	.venv/bin/shellcheck --shell=sh $$(git ls-files '*.sh')
+	.venv/bin/shellcheck $(SHELL_COMMANDS)
 
 .PHONY: unit
 unit: venv ## unit, contract and flow tests

@@ -19,15 +19,17 @@ from pydantic_core import PydanticUndefined
 
 from blocks.disk_images import DiskImageFolder
 from blocks.endpoint import LibvirtEndpoint
-from cli.details import Detail
+from cli.commands.endpoints import ListedEndpoint, SeenEndpoint
+from cli.commands.images import ListedImages
 from cli.main import app
-from cli.setup import ListedEndpoint, ListedImages, SeenEndpoint
-from cli.standings import Standing
-from cli.stored import Stored
+from cli.transfer_details import Detail
+from cli.transfer_tables import Standing
+from deployments.stored import Stored
 from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.groups import GroupReport, GroupRequest
+from tradewind.model.kept import Kept
 from tradewind.model.migrate import MigrateReport, MigrateRequest
-from tradewind.model.options import OptionFields
+from tradewind.model.options import NOT_FOR_ONE_RUN, OptionFields
 from tradewind.model.overview import MachineOverview
 from tradewind.model.preflight import PreflightReport
 from tradewind.model.removal import RemovalReport, RemovalRequest
@@ -52,6 +54,7 @@ _PRINTED: Final = (
     PreflightReport,
     SweepReport,
     RemovalReport,
+    Kept,
 )
 _JSON: Final = """What commands print with `--json`.
 
@@ -60,6 +63,7 @@ _JSON: Final = """What commands print with `--json`.
 | `machines list` | array of MachineOverview |
 | `transfer list`, `status` | array of Standing |
 | `transfer show` | Detail |
+| `kept list` | array of Kept |
 | `schedule list` | array of Stored |
 | `endpoint list` | array of ListedEndpoint |
 | `endpoint validate` | SeenEndpoint |
@@ -95,7 +99,9 @@ def options() -> str:
     begin = (
         "# Provider options\n\nSection `[libvirt_migration_provider]` of an INI file, the block"
         " *Tradewind Provider Options*, and the overrides of one request: the same names,"
-        " meanings and defaults.\n\n"
+        " meanings and defaults. No single request may set "
+        + ", ".join(f"`{name}`" for name in sorted(NOT_FOR_ONE_RUN))
+        + ".\n\n"
     )
     return begin + table(OptionFields)
 
