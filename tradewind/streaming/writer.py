@@ -14,7 +14,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from tradewind.errors import StreamError, WriterError
+from tradewind.errors import CancelledError, StreamError, WriterError
 from tradewind.plain_text import plain
 from tradewind.ports import Range
 from tradewind.remote.client import Stream
@@ -139,11 +139,15 @@ class ServiceWriter:
         return found
 
     def interrupt(self) -> None:
-        """Make a call that hangs in another thread return with an error.
+        """Make a call that hangs in another thread, and each later one, end in CancelledError."""
+        self._interrupted.set()
+        self._shut()
+
+    def _shut(self) -> None:
+        """Let nothing more through, in another thread's call too.
 
         Not SSLSocket.shutdown: that takes the TLS object away under the other thread's feet.
         """
-        self._interrupted.set()
         with suppress(OSError):
             socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
 
@@ -211,8 +215,10 @@ class ServiceWriter:
         try:
             yield
         except (OSError, ValueError) as error:
+            if self._interrupted.is_set():
+                raise CancelledError(f"{self.name}: the connection was interrupted") from error
             client_error = self._stream.client_error()
-            self.interrupt()  # whatever is still in the connection belongs to no request
+            self._shut()  # whatever is still in the connection belongs to no request
             if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
                 raise WriterError(
                     f"{self.name}: the service refused us: {error.reason}", _remedy(error.reason)

@@ -100,3 +100,14 @@ def test_a_limited_writer_can_be_interrupted(service: WriterProcess) -> None:
         writer.write(0, memoryview(os.urandom(4 * MiB)))
     assert time.monotonic() - begun < 30  # of the 64 seconds that it would take
     writer.close()
+
+
+def test_an_interrupted_writer_says_so_wherever_it_was_in_its_call(service: WriterProcess) -> None:
+    """Not while it waits for its turn alone: a socket that was shut breaks what is being sent."""
+    writer = open_writer(service.access, "one")
+    writer.interrupt()
+    with pytest.raises(CancelledError, match=r"disk one .*interrupted"):
+        writer.write(0, memoryview(bytes(64 * KiB)))
+    with pytest.raises(CancelledError):
+        writer.flush()
+    writer.close()

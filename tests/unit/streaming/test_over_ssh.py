@@ -14,7 +14,7 @@ import pytest
 from tests.fakes.local_remote import LocalRemote
 from tests.fakes.ssh_server import Server, running_sshd
 from tests.fakes.writer_process import running_writer, ssh_access, worker_at
-from tradewind.errors import StreamError, WriterError
+from tradewind.errors import CancelledError, StreamError, WriterError
 from tradewind.model.option_types import DataTransferMechanism
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.model.worker import HttpsAccess, SshAccess
@@ -110,7 +110,7 @@ def test_a_call_that_hangs_is_interrupted_at_once(access: SshAccess, writer: Ser
     def flush() -> None:
         try:
             writer.flush()
-        except StreamError as error:
+        except CancelledError as error:
             errors.append(error)
 
     thread = threading.Thread(target=flush)
