@@ -119,8 +119,9 @@ def test_programs_left_running_are_ended(content: Path, tmp_path: Path) -> None:
     with loop_device(tmp_path / "root", content) as device:
         with mounted(LocalRemote(), described(device)) as guest:
             left = subprocess.Popen(["chroot", guest.root, "sleep", "600"])
-            time.sleep(0.3)
-        assert left.wait(5) == -9
+            while Path("/proc", str(left.pid), "root").readlink() != Path(guest.root):
+                time.sleep(0.02)
+        assert left.wait(60) == -9
 
 
 def test_walled_programs_left_running_are_ended(content: Path, tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def test_a_hanging_command_ends_with_its_context(server: Server, tmp_path: Path)
         while not (tmp_path / "pid").exists():
             time.sleep(0.02)
         pid = (tmp_path / "pid").read_text().strip()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while Path("/proc", pid).exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)

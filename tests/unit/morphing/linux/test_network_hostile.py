@@ -233,15 +233,15 @@ def test_whatever_is_written_is_read(text: str) -> None:
     ids=["options", "redirections", "stars", "classes"],
 )
 def test_what_is_slow_to_match_is_not(text: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     ifupdown.to_dhcp({ifupdown.MAIN: text, "/etc/network/" + "a" * 200: ""})
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_a_pattern_of_many_stars_is_not_slow() -> None:
-    started = time.monotonic()
+    started = time.process_time()
     match = f"[Match]\nName={'a*' * 2000}b\nDriver={'*v' * 2000}\nPath={'*0' * 2000}x\n"
     networkd.interfaces({"/etc/systemd/network/a.network": match + "[Network]\nDHCP=yes\n"})
     rule = f'ATTR{{address}}=="{"*5" * 2000}x", NAME="a"\n'
     name_pins.given({"/etc/udev/rules.d/70-a.rules": rule}, (), ["52:54:00:aa:00:01"])
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
