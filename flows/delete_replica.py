@@ -27,7 +27,7 @@ def delete_replica(request: RemovalRequest) -> RemovalReport:
     transfer = find_transfer(env, request)
     refuse_scheduled(transfer, env.options)
     with removal(env, transfer) as run:
-        volumes = remove_volumes(env, run)
+        removed = remove_volumes(env, run)
         forgotten = forget_at_source(request, env, transfer, run)
         forget_transfer(env, run)
-    return publish_removal(removal_report(request, transfer, volumes, forgotten))
+    return publish_removal(removal_report(request, transfer, removed, forgotten))

@@ -16,9 +16,14 @@ from tradewind.host.storage import volume_sync, witness
 from tradewind.ledger import kept, open_ledger
 from tradewind.model.host import HostAccess
 from tradewind.model.ledger import RunKind, RunState, Transfer
-from tradewind.model.removal import ForgottenAtSource, RemovalReport, RemovalRequest
+from tradewind.model.removal import (
+    ForgottenAtSource,
+    RemovableVolumes,
+    RemovalReport,
+    RemovalRequest,
+)
 from tradewind.model.run import Run
-from tradewind.model.storage import ReplicaVolume, Volume
+from tradewind.model.storage import Volume
 from tradewind.ports import DataSource
 
 
@@ -66,7 +71,7 @@ def _clean_up(env: Environment, run: Run, dead: Collection[str]) -> None:
 
 
 @step("see-that-nobody-uses-the-replica")
-def _own_volumes(env: Environment, run: Run) -> tuple[ReplicaVolume, ...]:
+def _own_volumes(env: Environment, run: Run) -> RemovableVolumes:
     """List what is the replica's own; refuse what a machine uses, or another transfer has."""
     with (
         open_ledger(env.options.sqlite_database_file) as ledger,
@@ -74,11 +79,24 @@ def _own_volumes(env: Environment, run: Run) -> tuple[ReplicaVolume, ...]:
     ):
         label_sync.settle(connection, ledger)
         known = ledger.volumes(run.transfer)
-        there = volume_sync.existing(connection, known)
+        lost = volume_sync.without_pool(connection, known)
+        within_reach = [each for each in known if each not in lost]
+        there = volume_sync.existing(connection, within_reach)
         storage.require_unused(connection, [each.volume for each in there])
         given = witness.examine(connection, run.transfer, there).given
         kept.give(ledger, run.transfer, given)
-        return tuple(each for each in known if each.disk_id not in given)
+        return RemovableVolumes(
+            replica=tuple(each for each in within_reach if each.disk_id not in given),
+            stays=tuple(_out_of_reach(env.destination.host, each.volume) for each in lost),
+        )
+
+
+def _out_of_reach(host: str, volume: Volume) -> str:
+    return (
+        f"on {host}, volume {volume.name}, if it is still there: its pool “{volume.pool}” is not"
+        " defined any more; where you define the pool again:"
+        f" virsh vol-delete --pool {volume.pool} {volume.name}"
+    )
 
 
 @step("open-replica-{run.transfer}")
@@ -95,16 +113,15 @@ def _require_gone(host: HostAccess, volumes: Sequence[Volume]) -> None:
         storage.require_gone(connection, volumes)
 
 
-def remove_volumes(env: Environment, run: Run) -> tuple[Volume, ...]:
-    """Remove the replica's volumes, and what dead runs left beside them."""
+def remove_volumes(env: Environment, run: Run) -> RemovableVolumes:
+    """Remove the replica's volumes, and what dead runs left beside them; return what they were."""
     _clean_up(env, run, _dead_runs(env, run))
-    replica = _own_volumes(env, run)
-    volumes = tuple(each.volume for each in replica)
+    own = _own_volumes(env, run)
     _open(env, run)
-    for each in replica:
+    for each in own.replica:
         delete_volume(env, run, each)
-    _require_gone(env.destination, volumes)
-    return volumes
+    _require_gone(env.destination, own.volumes)
+    return own
 
 
 @step("clean-up-source-before-{run.id}")
@@ -152,7 +169,7 @@ def forget_transfer(env: Environment, run: Run) -> None:
 def removal_report(
     request: RemovalRequest,
     transfer: Transfer,
-    volumes: Sequence[Volume],
+    removed: RemovableVolumes,
     forgotten: ForgottenAtSource,
 ) -> RemovalReport:
     """Put together what was removed."""
@@ -161,7 +178,7 @@ def removal_report(
         source=request.source,
         destination=request.destination,
         transfer=transfer.id,
-        volumes=tuple(volumes),
+        volumes=removed.volumes,
         checkpoints=forgotten.checkpoints,
-        stays=(forgotten.stays,) if forgotten.stays else (),
+        stays=(*removed.stays, forgotten.stays) if forgotten.stays else removed.stays,
     )

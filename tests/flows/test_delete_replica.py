@@ -70,6 +70,25 @@ def test_nothing_of_it_is_left(stage: Stage, replica: set[str]) -> None:
     assert transfer(stage.transfer()).full
 
 
+def test_replica_whose_pool_is_gone_is_forgotten_and_what_stays_is_told(
+    stage: Stage, replica: set[str]
+) -> None:
+    """The pool was undefined, which leaves its files; nothing can be stuck for it."""
+    pool = stage.host.storagePoolLookupByName("fast")
+    pool.destroy()
+    pool.undefine()
+    with pytest.raises(NotFoundError, match="no storage pool “fast”") as refused:
+        transfer(stage.transfer())
+    assert "tradewind transfer delete" in refused.value.hint
+    report = delete_replica(request(stage))
+    assert not knows(stage)
+    assert report.volumes == ()
+    assert len(report.stays) == len(replica)
+    for name in replica:
+        assert f"virsh vol-delete --pool fast {name}" in "\n".join(report.stays)
+    assert "What stays" in removal_markdown(report)
+
+
 def test_deployed_machine_stays(stage: Stage, replica: set[str]) -> None:
     deploy(stage.deploy(name="web01-new"))
     clones = {name for name in stage.volumes() - replica if name != "worker.qcow2"}

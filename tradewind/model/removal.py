@@ -6,7 +6,7 @@ from pydantic import Field
 from tradewind.model.deploy_request import ReplicaName
 from tradewind.model.record import Record
 from tradewind.model.requests import SourceKind
-from tradewind.model.storage import Volume
+from tradewind.model.storage import ReplicaVolume, Volume
 
 
 class RemovalRequest(ReplicaName):
@@ -18,6 +18,18 @@ class RemovalRequest(ReplicaName):
     source_kind: SourceKind = Field(
         SourceKind.LIBVIRT, title="Kind of source", description="Kind of block that Source names."
     )
+
+
+class RemovableVolumes(Record):
+    """What of the replica can be removed; `stays` says what cannot, a sentence for each volume."""
+
+    replica: tuple[ReplicaVolume, ...]
+    stays: tuple[str, ...] = ()
+
+    @property
+    def volumes(self) -> tuple[Volume, ...]:
+        """The volumes alone."""
+        return tuple(each.volume for each in self.replica)
 
 
 class ForgottenAtSource(Record):

@@ -7,7 +7,7 @@ from typing import Final
 
 import libvirt
 
-from tradewind.errors import CapacityError, OptionError
+from tradewind.errors import CapacityError, NotFoundError, OptionError
 from tradewind.host.storage import naming, pools, sizes, volumes, witness
 from tradewind.host.storage.room import require_room
 from tradewind.model.finding import Finding, warning
@@ -213,6 +213,7 @@ def judged_plan(
             )
         return taken
 
+    _require_pools(connection, known)
     there = existing(connection, known)
     volumes.require_unused(connection, [each.volume for each in there], own=own)
     examined = witness.examine(connection, transfer, there)
@@ -224,6 +225,17 @@ def judged_plan(
     odd = sizes.larger_than_disks(connection, plan)
     room = require_room(connection, machine, plan)
     return JudgedPlan(plan, (*_doubts(examined), *others, *odd, *room))
+
+
+def _require_pools(connection: libvirt.virConnect, known: Sequence[ReplicaVolume]) -> None:
+    for replica in without_pool(connection, known):
+        pool = replica.volume.pool
+        raise NotFoundError(
+            f"no storage pool “{pool}” on {connection.getHostname()}, where the replica has its"
+            f" volume {replica.volume.name}",
+            "define the pool again: its files may be there still; or remove the replica, and let it"
+            " be made anew: tradewind transfer delete",
+        )
 
 
 def _doubts(examined: witness.Examined) -> Iterator[Finding]:
@@ -270,6 +282,14 @@ def _refuse_other_pools(
                 f"map it to {home.volume.pool}; or remove the volume (virsh vol-delete"
                 f" {home.volume.name} {home.volume.pool}), and it is made anew and sent in full",
             )
+
+
+def without_pool(
+    connection: libvirt.virConnect, known: Collection[ReplicaVolume]
+) -> list[ReplicaVolume]:
+    """Return the volumes whose pool is not defined on the host any more; their files may be."""
+    there = {pool.name() for pool in connection.listAllStoragePools()}
+    return [replica for replica in known if replica.volume.pool not in there]
 
 
 def existing(
