@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was seen and what came of each cell, in build/faults: one JSON file for each."""
+"""What came of each cell when it was tried last, in docs/reliability.jsonl: hours of results.
+
+Steps and what is made on the way are in build/faults.
+"""
 
 import hashlib
 import json
@@ -13,13 +16,19 @@ from tests.live.faults.processes import ROOT
 from tests.live.faults.records import Cell, Outcome, SeenStep
 
 FOLDER: Final = ROOT / "build" / "faults"
+RESULTS: Final = ROOT / "docs" / "reliability.jsonl"
+"""One outcome in each line, in the order in which the cells were tried first."""
 
 
 @cache
 def commit() -> str:
-    """Name the commit that is checked out; a plus says that files differ from it."""
-    found = git("describe", "--always", "--abbrev=10", "--dirty=+", "--exclude=*")
-    return found or "no commit"
+    """Name the commit that is checked out; a plus says that files differ from it.
+
+    But for the documents: the results of these very cells are among them.
+    """
+    found = git("describe", "--always", "--abbrev=10", "--exclude=*")
+    differs = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!docs")
+    return f"{found}{'+' if differs else ''}" or "no commit"
 
 
 def git(*words: str) -> str:
@@ -48,20 +57,21 @@ def keep_steps(course: str, seen: Sequence[SeenStep]) -> None:
 
 
 def keep(outcome: Outcome) -> None:
-    """Remember what came of a cell at a commit."""
-    name = hashlib.sha256(f"{outcome.cell.title} {outcome.commit}".encode()).hexdigest()[:16]
-    _write(FOLDER / f"{name}.json", outcome.model_dump_json(indent=1))
+    """Remember what came of a cell; what came of it before is forgotten.
 
-
-def outcomes() -> list[Outcome]:
-    """Return all that is known, the oldest first."""
-    found = [Outcome.model_validate_json(file.read_text()) for file in FOLDER.glob("*.json")]
-    return sorted(found, key=lambda outcome: outcome.moment)
+    Of what a run said only what shows a broken promise is kept.
+    """
+    kept = outcome.model_copy(update={"said": ""}) if outcome.green else outcome
+    known = {**newest(), outcome.cell.title: kept}
+    lines = (each.model_dump_json(exclude_defaults=True) for each in known.values())
+    _write(RESULTS, "\n".join(lines))
 
 
 def newest() -> dict[str, Outcome]:
     """Return what came of each cell when it was tried last, by its title."""
-    return {outcome.cell.title: outcome for outcome in outcomes()}
+    lines = RESULTS.read_text().splitlines() if RESULTS.exists() else ()
+    found = (Outcome.model_validate_json(line) for line in lines)
+    return {outcome.cell.title: outcome for outcome in found}
 
 
 def is_tried(cell: Cell, known: dict[str, Outcome], at: str) -> bool:

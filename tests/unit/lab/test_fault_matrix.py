@@ -86,6 +86,7 @@ def test_what_is_left_or_gone_is_named() -> None:
 def outcomes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two cells that were tried, one of them twice."""
     monkeypatch.setattr(book, "FOLDER", tmp_path / "faults")
+    monkeypatch.setattr(book, "RESULTS", tmp_path / "reliability.jsonl")
     monkeypatch.setattr(page, "PAGE", tmp_path / "reliability.md")
     book.keep_steps("update", RUN)
     for fault, fate, broken, commit in (
