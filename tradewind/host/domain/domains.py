@@ -11,7 +11,7 @@ import libvirt
 from tradewind.domainxml import labels, tags
 from tradewind.domainxml import worker as worker_xml
 from tradewind.domainxml.machine import DiskFacts
-from tradewind.errors import HypervisorError, NotFoundError
+from tradewind.errors import HypervisorBusyError, HypervisorError, NotFoundError
 from tradewind.host import storage
 from tradewind.host.storage import volume_users
 from tradewind.model.label import Label
@@ -143,15 +143,42 @@ def measure_disk(domain: libvirt.virDomain, target: str) -> DiskFacts:
 
 
 def destroy(connection: libvirt.virConnect, name: str) -> bool:
-    """End a domain at once and forget its definition; say whether there was one."""
+    """End a domain at once and forget its definition; say whether there was one.
+
+    HypervisorBusyError when its QEMU does not end: nothing is undefined under a living one.
+    """
     domain = find_domain(connection, name)
     if domain is None:
         return False
-    with contextlib.suppress(libvirt.libvirtError):  # it may end by itself meanwhile
-        domain.destroy()
-    if find_domain(connection, name) is not None:
-        _undefine(domain)
+    _end(domain)
+    if (left := find_domain(connection, name)) is not None and left.isPersistent():
+        _undefine(left)
     return True
+
+
+def _end(domain: libvirt.virDomain) -> None:
+    """End its QEMU; one that ended by itself meanwhile is no error.
+
+    libvirt gives a QEMU forty seconds after SIGKILL (virProcessKillPainfully); one that waits for
+    a storage that does not answer takes longer.
+    """
+    try:
+        domain.destroy()
+    except libvirt.libvirtError as error:
+        if _lives(domain):
+            raise HypervisorBusyError(
+                f"machine {domain.name()} does not end: {error}",
+                "see on its host what its QEMU waits for, such as storage that does not answer",
+            ) from error
+
+
+def _lives(domain: libvirt.virDomain) -> bool:
+    try:
+        return bool(domain.isActive())
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+            raise
+        return False
 
 
 def _undefine(domain: libvirt.virDomain) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes.libvirt_fakes import FakeConnection, FakeDomain, libvirt_error
 from tradewind.domainxml import worker as worker_xml
-from tradewind.errors import HypervisorError, LateError, NotFoundError
+from tradewind.errors import HypervisorBusyError, HypervisorError, LateError, NotFoundError
 from tradewind.host import storage
 from tradewind.host.domain import agent, domains
 from tradewind.model.label import Label, LabelState
@@ -125,6 +125,33 @@ def test_destroyed_domain_is_forgotten_with_all_it_has(host: FakeConnection) -> 
     flags = int(host.host.calls[-1].split()[-1])
     assert flags & wanted == wanted
     assert not domains.destroy(host, "db")
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+def test_domain_that_does_not_end_is_not_forgotten(
+    host: FakeConnection, monkeypatch: pytest.MonkeyPatch, *, persistent: bool
+) -> None:
+    """As virProcessKillPainfully says it after forty seconds; libvirt keeps such a domain."""
+
+    def hang(domain: FakeDomain) -> None:
+        raise libvirt_error(
+            libvirt.VIR_ERR_SYSTEM_ERROR,
+            "Failed to terminate process 997 with SIGKILL: Device or resource busy",
+        )
+
+    if persistent:
+        domains.define(host, PLAIN.format(name="db"))
+        domains.start(host, "db")
+    else:
+        domains.start_transient(host, PLAIN.format(name="db"), paused=False)
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeDomain, "destroy", hang, raising=False)
+        with pytest.raises(HypervisorBusyError, match=r"db does not end: .*process 997"):
+            domains.destroy(host, "db")
+        left = domains.require_domain(host, "db")
+        assert (left.isActive(), left.isPersistent()) == (True, persistent)
+    assert domains.destroy(host, "db")
+    assert host.listAllDomains() == []
 
 
 def test_libvirt_before_8_9_refuses_the_flag_for_the_tpm(
