@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 import images
-from images import cache, recipe, rpm_mirror
+from images import cache, host_tree, recipe, rpm_mirror
 from images.builder import current_digest
 from images.commands import say
 from images.trial import try_image
@@ -38,6 +38,14 @@ def mirror() -> None:
         typer.echo(folder)
 
 
+@app.command()
+def host(
+    name: Annotated[str, typer.Argument(help=f"one of: {', '.join(recipe.host_names())}")],
+) -> None:
+    """Build the system of one of the lab's hosts; print its folder."""
+    typer.echo(host_tree.build_host(name))
+
+
 @app.command("list")
 def list_images() -> None:
     """List the images: what they are for, and what of them is in the cache."""
@@ -61,6 +69,8 @@ def clean(*, everything: Annotated[bool, typer.Option("--all")] = False) -> None
             for image in cache.superseded(name, kept):
                 cache.remove(image)
                 say(f"image {name}: removed {image.digest}")
+    for name in recipe.host_names():
+        host_tree.clean(name, everything=everything)
 
 
 @app.command()

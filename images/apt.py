@@ -8,7 +8,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,8 @@ from tradewind.errors import NotFoundError
 
 KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 ETC: Final = Path("/etc/apt")
+RELEASES: Final = ("bullseye", "bookworm", "trixie")
+"""Debian's releases whose archives are laid out alike; before bullseye security was apart."""
 _ONE_LINE: Final = re.compile(r"^deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<rest>\S+\s+\S+.*)$")
 _SETTINGS: Final = re.compile(r"^Acquire::(Check-|Retries|(http|https)::(Proxy|Verify|CaInfo))")
 
@@ -33,18 +35,33 @@ class Source:
 def debian_sources(release: str, etc: Path = ETC) -> tuple[Source, ...]:
     """Find this machine's sources of a Debian release, updates and security included.
 
+    Where it has none, those of its own release serve: Debian's archives hold all releases.
+
     TRADEWIND_APT_SOURCES names a file to read instead, for a machine of another release.
     Raises NotFoundError when there is none.
     """
     files = sources_files(etc, os.environ)
     found = [source for path in files for source in parse(path.read_text(), path.suffix)]
-    wanted = tuple(source for source in found if is_debian(source, release))
-    if any(source.suite == release for source in wanted):
-        return wanted
+    own = [source for source in found if is_debian(source, release)]
+    for wanted in (own, list(_as_another_release(found, release))):
+        if any(source.suite == release for source in wanted):
+            return tuple(wanted)
     raise NotFoundError(
         f"Debian {release}: none of apt's sources on this machine has it",
         "name a file with sources of it in TRADEWIND_APT_SOURCES",
     )
+
+
+def _as_another_release(found: Iterable[Source], release: str) -> Iterator[Source]:
+    """Ask the archives of this machine's own release for another one: Debian's have all of them.
+
+    Backports and what is proposed are left out, as `is_debian` leaves them out.
+    """
+    for source in found:
+        own, _, kind = source.suite.partition("-")
+        if own in RELEASES and is_debian(source, own):
+            suite = f"{release}-{kind}" if kind else release
+            yield replace(source, suite=suite, signed_by="")
 
 
 def sources_files(etc: Path, environment: Mapping[str, str]) -> tuple[Path, ...]:

@@ -14,6 +14,7 @@ from tradewind.model.record import Record
 
 HERE: Final = Path(__file__).parent
 RECIPES: Final = HERE / "recipes"
+HOSTS: Final = HERE / "hosts"
 BUILDER: Final = ("apt.py", "disk.py", "keys.py", "recipe.py", "rootfs.py", "tree.py")
 """The modules that shape an image; a change in one of them makes every image anew."""
 
@@ -53,17 +54,36 @@ class Hardware(Record):
     address: str = Field(default="", description="the guest's own static address; empty: DHCP")
 
 
-class Recipe(Record):
-    """Everything about one image except its files and its `customize.sh`."""
+class TreeRecipe(Record):
+    """A file tree of Debian's packages; files and a `customize.sh` may be beside it."""
 
     name: str
     summary: str
     suite: str
     variant: Literal["minbase", "important"]
-    hostname: str
     packages: tuple[str, ...]
     excluded_paths: tuple[str, ...] = Field(default=(), description="dpkg's path-exclude globs")
     kept_paths: tuple[str, ...] = Field(default=(), description="dpkg's path-include globs")
+
+    @property
+    def folder(self) -> Path:
+        """Where the recipe's files are."""
+        raise NotImplementedError
+
+
+class HostRecipe(TreeRecipe):
+    """The system of a whole host of the lab: no kernel and no disk, since this machine's run it."""
+
+    @property
+    def folder(self) -> Path:
+        """Where the recipe's files are."""
+        return HOSTS / self.name
+
+
+class Recipe(TreeRecipe):
+    """Everything about one image except its files and its `customize.sh`."""
+
+    hostname: str
     kernel_arguments: str
     guest_key: bool = Field(default=False, description="bake in the login key and stable host keys")
     disks: tuple[DiskRecipe, ...]
@@ -88,12 +108,25 @@ def load(name: str) -> Recipe:
     return Recipe.model_validate({"name": name} | tomllib.loads(text))
 
 
+def host_names() -> tuple[str, ...]:
+    """List the hosts there are recipes for."""
+    return tuple(sorted(path.parent.name for path in HOSTS.glob("*/recipe.toml")))
+
+
+def load_host(name: str) -> HostRecipe:
+    """Read the recipe of a host. Raises NotFoundError when there is none of this name."""
+    if name not in host_names():
+        raise NotFoundError(f"host {name}: no such recipe", f"one of: {', '.join(host_names())}")
+    text = (HOSTS / name / "recipe.toml").read_text()
+    return HostRecipe.model_validate({"name": name} | tomllib.loads(text))
+
+
 def filesystem_uuid(recipe: Recipe, disk: DiskRecipe) -> uuid.UUID:
     """Name a file system the same way in every build, so that fstab and GRUB can be written."""
     return uuid.uuid5(_NAMESPACE, f"{recipe.name}/{disk.name}")
 
 
-def digest(recipe: Recipe, *baked_in: str) -> str:
+def digest(recipe: TreeRecipe, *baked_in: str) -> str:
     """Sum up everything that shapes the image: its folder, the builder, and `baked_in` texts.
 
     Twelve hexadecimal digits of SHA-256: enough to tell the versions of one recipe apart.
@@ -108,7 +141,7 @@ def digest(recipe: Recipe, *baked_in: str) -> str:
     return sums.hexdigest()[:12]
 
 
-def _inputs(recipe: Recipe) -> list[Path]:
+def _inputs(recipe: TreeRecipe) -> list[Path]:
     own = [path for path in recipe.folder.rglob("*") if path.is_symlink() or path.is_file()]
     return sorted(own) + [HERE / name for name in BUILDER]
 

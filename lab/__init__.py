@@ -8,6 +8,10 @@ networks. `source` and `destination` look to Tradewind like two machines on a LA
     controller   198.18.0.1                                             with a mirror on port 8000
     source       198.18.0.11        198.18.10.0/24    198.18.11.0/24
     destination  198.18.0.12        198.18.20.0/24    198.18.21.0/24
+    trixie       198.18.0.15        198.18.50.0/24    198.18.51.0/24
+    bullseye     198.18.0.16        198.18.60.0/24    198.18.61.0/24
+
+The last two are hosts of Debian 13 and Debian 11, which join a lab that asks for them.
 
 The addresses are those that RFC 2544 reserves for benchmarks: nothing outside can be meant, and no
 route leads outside. A guest with a static address of another network, on a VLAN or not, finds it on
@@ -17,7 +21,7 @@ whole; `python -m lab` is the command.
 
 from lab.errors import LabError
 from lab.guests import copy_into_pool, wipe
-from lab.lifecycle import describe, down, leftovers, up
+from lab.lifecycle import describe, down, join, leftovers, up
 from lab.namespaces import run
 from lab.records import Lab, LabHost
 
@@ -28,6 +32,7 @@ __all__ = [
     "copy_into_pool",
     "describe",
     "down",
+    "join",
     "leftovers",
     "run",
     "up",

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from lab import lifecycle, namespaces, settings, status
 from lab.errors import LabError
-from lab.records import HOSTS, HostPlan
+from lab.records import EVERY_HOST, GENERATIONS, HostPlan
 from tradewind.errors import TradewindError
 from tradewind.units import human_duration
 
@@ -28,6 +28,8 @@ class HostName(StrEnum):
 
     SOURCE = "source"
     DESTINATION = "destination"
+    TRIXIE = "trixie"
+    BULLSEYE = "bullseye"
 
 
 Host = Annotated[HostName, typer.Argument(help="Which host.")]
@@ -40,6 +42,16 @@ def up() -> None:
     lab = lifecycle.up()
     status.show(console, lab)
     console.print(f"up after {human_duration(time.monotonic() - began)}")
+
+
+@app.command()
+def join(host: Host) -> None:
+    """Let a host of another generation join: Debian 13 (trixie) or Debian 11 (bullseye)."""
+    plan = _plan(host)
+    if plan not in GENERATIONS:
+        raise LabError(f"{plan.name} is a part of each lab", "python -m lab up")
+    joined = lifecycle.join(plan)
+    console.print(status.ssh_command(joined), soft_wrap=True, markup=False, highlight=False)
 
 
 @app.command()
@@ -128,7 +140,7 @@ def login(
 
 
 def _plan(name: HostName) -> HostPlan:
-    return next(plan for plan in HOSTS if plan.name == name)
+    return next(plan for plan in EVERY_HOST if plan.name == name)
 
 
 def main() -> None:

@@ -7,9 +7,10 @@ import stat
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import images
 from lab import settings
 from lab.commands import call
-from lab.records import HOSTS, HostPlan
+from lab.records import EVERY_HOST, HostPlan
 
 
 class _Folder(NamedTuple):
@@ -92,16 +93,33 @@ def lay_out(plan: HostPlan) -> None:
     """Make the host's private files, unless they are there already."""
     if (plan.folder / "etc").exists():
         return
+    root = system(plan)
     for folder in _FOLDERS:
         path = plan.folder / folder.path
         path.mkdir(parents=True, exist_ok=True)
-        shutil.chown(path, folder.owner, folder.group)
+        os.chown(path, *_owner(folder, root))
         path.chmod(folder.mode)
     unfinished = plan.folder / "etc.unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
-    call(["cp", "--archive", "/etc", str(unfinished)])
+    call(["cp", "--archive", str(root / "etc"), str(unfinished)])
     _configure(plan, unfinished)
     unfinished.rename(plan.folder / "etc")
+
+
+def system(plan: HostPlan) -> Path:
+    """Return the root folder whose programs the host runs, built now if it has to be."""
+    return images.build_host(plan.system) if plan.system else Path("/")
+
+
+def _owner(folder: _Folder, root: Path) -> tuple[int, int]:
+    """Look the owner's numbers up as the host's system has them; root where it knows no such."""
+    return _number(root / "etc/passwd", folder.owner), _number(root / "etc/group", folder.group)
+
+
+def _number(table: Path, name: str) -> int:
+    """Find a name's number in a file of the form of passwd(5) or group(5)."""
+    rows = (line.split(":") for line in table.read_text().splitlines())
+    return next((int(row[2]) for row in rows if row[0] == name), 0)
 
 
 def make_kvm_node(plan: HostPlan, *, works: bool) -> None:
@@ -124,7 +142,7 @@ def _configure(plan: HostPlan, etc: Path) -> None:
     # dnsmasq refuse a name at once, where an unreachable server would let guests wait.
     for name in ("hosts", "hostname", "resolv.conf"):
         (etc / name).unlink(missing_ok=True)
-    names = [f"{each.address} {each.name}" for each in HOSTS]
+    names = [f"{each.address} {each.name}" for each in EVERY_HOST]
     controller = f"{settings.CONTROLLER} controller mirror"
     _write(etc / "hosts", "\n".join(["127.0.0.1 localhost", controller, *names, ""]))
     _write(etc / "hostname", f"{plan.name}\n")

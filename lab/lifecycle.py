@@ -22,7 +22,7 @@ from lab import (
     settings,
 )
 from lab.errors import LabError
-from lab.records import DESTINATION, HOSTS, SOURCE, HostPlan, Lab, LabHost
+from lab.records import DESTINATION, EVERY_HOST, HOSTS, SOURCE, HostPlan, Lab, LabHost
 
 
 def up() -> Lab:
@@ -69,9 +69,28 @@ def _build_host(plan: HostPlan, *, kvm: bool) -> None:
     resources.offer(plan)
 
 
-def _write_down(*, kvm: bool) -> Lab:
-    keys = [files.host_key(plan) + "\n" for plan in HOSTS]
+def join(plan: HostPlan) -> LabHost:
+    """Let a host of another generation join the lab, which is up; it stays until `down`.
+
+    A second call changes nothing. Raises LabError when the lab is not up.
+    """
+    with _alone():
+        lab = describe()
+        if lab is None:
+            raise LabError("the lab is not up", "python -m lab up")
+        network.connect(plan)
+        _build_host(plan, kvm=lab.kvm)
+        _write_known_hosts()
+        return _hand_out(plan)
+
+
+def _write_known_hosts() -> None:
+    keys = [files.host_key(plan) + "\n" for plan in EVERY_HOST if namespaces.anchor(plan)]
     settings.known_hosts_file.write_text("".join(keys))
+
+
+def _write_down(*, kvm: bool) -> Lab:
+    _write_known_hosts()
     lab = Lab(
         source=_hand_out(SOURCE),
         destination=_hand_out(DESTINATION),
@@ -118,7 +137,7 @@ def down() -> None:
         network.refuse_foreign_lab()
         _refuse_foreign_folder()
         settings.lab_file.unlink(missing_ok=True)
-        for plan in HOSTS:
+        for plan in EVERY_HOST:
             namespaces.end_processes(plan)
         mirror_service.end()
         prefect_server.end()
@@ -132,7 +151,7 @@ def down() -> None:
 def leftovers() -> list[str]:
     """Name everything of the lab that is on this machine: nothing after `down`."""
     inside = [
-        f"process {pid} in {plan.namespace}" for plan in HOSTS for pid in namespaces.pids(plan)
+        f"process {pid} in {plan.namespace}" for plan in EVERY_HOST for pid in namespaces.pids(plan)
     ]
     services = {"mirror": mirror_service.pid(), "Prefect's server": prefect_server.pid()}
     serving = [f"process {pid} ({name})" for name, pid in services.items() if pid]

@@ -10,7 +10,7 @@ from typing import Final
 from lab import files, processes, settings
 from lab.commands import call, words
 from lab.errors import LabError
-from lab.records import HOSTS, HostPlan, LabHost
+from lab.records import EVERY_HOST, HostPlan, LabHost
 from tradewind.shell_programs import program
 from tradewind.waiting import wait_for
 
@@ -24,7 +24,7 @@ def open_namespaces(plan: HostPlan, *, kvm: bool) -> None:
     # Without its anchor the host cannot be entered any more: what still runs there is lost.
     end_processes(plan)
     files.make_kvm_node(plan, works=kvm)
-    wait = ["sh", "-c", _HOLD, "sh", plan.name, *_mounts(plan)]
+    wait = ["sh", "-c", _HOLD, "sh", plan.name, str(files.system(plan)), *_mounts(plan)]
     shell = ["unshare", "--mount", "--uts", "--propagation", "private", *wait]
     # `ip netns exec` also shows the namespace's own devices in /sys: libvirt looks there.
     # Forking away from us keeps a caller that lives on from having a child that it never reaps.
@@ -92,7 +92,7 @@ def enter(plan: HostPlan, argv: Sequence[str]) -> list[str]:
 
 def plan_of(host: LabHost) -> HostPlan:
     """Return the plan of a host that was handed out."""
-    return next(plan for plan in HOSTS if plan.name == host.name)
+    return next(plan for plan in EVERY_HOST if plan.name == host.name)
 
 
 def run(

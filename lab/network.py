@@ -10,7 +10,7 @@ from pathlib import Path
 from lab import settings
 from lab.commands import call
 from lab.errors import LabError
-from lab.records import HOSTS, HostPlan
+from lab.records import EVERY_HOST, HOSTS, HostPlan
 
 _LINKS = Path("/sys/class/net")
 _NAMESPACES = Path("/run/netns")
@@ -39,12 +39,17 @@ def build() -> None:
         _NETNS_MOUNT_IS_OURS.touch()
     _make_bridge()
     for plan in HOSTS:
-        _connect(plan)
-    for plan in HOSTS:
-        _ip("route", "replace", f"{plan.lan}.0/24", "via", plan.address)
-        for other in HOSTS:
-            if other != plan:
-                _inside(plan, "route", "replace", f"{other.lan}.0/24", "via", other.address)
+        connect(plan)
+
+
+def connect(plan: HostPlan) -> None:
+    """Put a host on the LAN, with routes to the guests of the others and from them to its own."""
+    _plug_in(plan)
+    _ip("route", "replace", f"{plan.lan}.0/24", "via", plan.address)
+    for other in EVERY_HOST:
+        if other != plan and _has_namespace(other):
+            _inside(plan, "route", "replace", f"{other.lan}.0/24", "via", other.address)
+            _inside(other, "route", "replace", f"{plan.lan}.0/24", "via", plan.address)
 
 
 def _make_bridge() -> None:
@@ -57,7 +62,7 @@ def _make_bridge() -> None:
     _ip("link", "set", bridge, "up")
 
 
-def _connect(plan: HostPlan) -> None:
+def _plug_in(plan: HostPlan) -> None:
     name = plan.namespace
     if not (_NAMESPACES / name).exists():
         _ip("netns", "add", name)
@@ -71,7 +76,7 @@ def _connect(plan: HostPlan) -> None:
 
 def remove() -> None:
     """Remove what is there of it; processes inside the namespaces must have ended."""
-    for plan in HOSTS:
+    for plan in EVERY_HOST:
         if (_LINKS / plan.namespace).exists():
             _ip("link", "delete", plan.namespace)
         if (_NAMESPACES / plan.namespace).exists():
@@ -91,13 +96,13 @@ def mount_points() -> list[str]:
 def remains() -> list[str]:
     """Name the links, namespaces and routes of the lab that are on this machine."""
     links = [f"link {path.name}" for path in _LINKS.iterdir() if path.name in _our_links()]
-    spaces = [f"namespace {plan.namespace}" for plan in HOSTS if _has_namespace(plan)]
+    spaces = [f"namespace {plan.namespace}" for plan in EVERY_HOST if _has_namespace(plan)]
     routes = call(["ip", "-4", "route", "show", "root", "198.18.0.0/15"]).stdout.splitlines()
     return [*links, *spaces, *(f"route {route.strip()}" for route in routes)]
 
 
 def _our_links() -> set[str]:
-    return {settings.BRIDGE, *(plan.namespace for plan in HOSTS)}
+    return {settings.BRIDGE, *(plan.namespace for plan in EVERY_HOST)}
 
 
 def _has_namespace(plan: HostPlan) -> bool:

@@ -16,6 +16,8 @@ class HostPlan:
 
     name: str
     number: int
+    system: str = ""
+    """The recipe below images/hosts that it runs; empty: this machine's own system."""
 
     @property
     def namespace(self) -> str:
@@ -46,6 +48,14 @@ class HostPlan:
 SOURCE: Final = HostPlan("source", 1)
 DESTINATION: Final = HostPlan("destination", 2)
 HOSTS: Final = (SOURCE, DESTINATION)
+"""The hosts that each lab has."""
+
+TRIXIE: Final = HostPlan("trixie", 5, "trixie")
+BULLSEYE: Final = HostPlan("bullseye", 6, "bullseye")
+GENERATIONS: Final = (TRIXIE, BULLSEYE)
+"""Hosts of other generations, which join a lab that asks for them."""
+
+EVERY_HOST: Final = (*HOSTS, *GENERATIONS)
 
 
 class LabHost(BaseModel):

@@ -30,13 +30,20 @@ def connect_prefect() -> str:
 
 def store_blocks(lab: Lab) -> None:
     """Register the block types and store the lab's endpoints and options."""
-    from blocks import ALL, LibvirtEndpoint, ProviderOptionsBlock  # noqa: PLC0415 - see above
+    from blocks import ALL, ProviderOptionsBlock  # noqa: PLC0415 - see above
 
     for block in ALL:
         block.register_type_and_schema()
     for name, host in ((SOURCE, lab.source), (DESTINATION, lab.destination)):
-        LibvirtEndpoint(**_endpoint(host)).save(name, overwrite=True)
+        store_endpoint(name, host)
     ProviderOptionsBlock(**options()).save("default", overwrite=True)
+
+
+def store_endpoint(name: str, host: LabHost) -> None:
+    """Store how a host is reached."""
+    from blocks import LibvirtEndpoint  # noqa: PLC0415 - see above
+
+    LibvirtEndpoint(**_endpoint(host)).save(name, overwrite=True)
 
 
 def options() -> dict[str, object]:
@@ -51,12 +58,12 @@ def options() -> dict[str, object]:
     }
 
 
-def stage_worker_image() -> str:
-    """Build the worker image and put it into the destination's pool, as an operator would."""
+def stage_worker_image(destination: str = DESTINATION) -> str:
+    """Build the worker image and put it into a destination's pool, as an operator would."""
     from flows.stage_worker_image import stage_worker_image as flow  # noqa: PLC0415
 
     built = images.build("worker")
-    return flow(DESTINATION, WORKER_POOL, str(built.disks[0]), WORKER_IMAGE)
+    return flow(destination, WORKER_POOL, str(built.disks[0]), WORKER_IMAGE)
 
 
 def access(host: LabHost) -> HostAccess:

@@ -5,13 +5,14 @@ import subprocess
 import sys
 
 import images
-from lab import demo_machine, lifecycle, linux_guests, site
+from lab import demo_machine, lifecycle, linux_guests, records, site
 
 
 def run(*, slow: bool, chosen: list[str]) -> int:
     """Build what the tests need, run them, and leave nothing behind; the exit status of pytest."""
     longer = [linux_guests.UEFI_LVM.machine.recipe] if slow else []
-    images.build_for_lab(["worker", demo_machine.RECIPE, *longer])
+    hosts = [plan.system for plan in (records.GENERATIONS if slow else (records.TRIXIE,))]
+    images.build_for_lab(["worker", demo_machine.RECIPE, *longer], hosts)
     lifecycle.up()
     try:
         site.connect_prefect()

@@ -105,6 +105,24 @@ def test_the_machines_own_sources_are_used(tmp_path: Path, monkeypatch: pytest.M
     ]
 
 
+def test_the_archives_of_another_release_serve(tmp_path: Path) -> None:
+    write(tmp_path, "sources.list.d/debian.sources", PARAGRAPHS)
+    found = apt.debian_sources("trixie", tmp_path)
+    assert [(source.uri, source.suite) for source in found] == [
+        ("http://mirror.test/debian", "trixie"),
+        ("http://mirror.test/debian", "trixie-updates"),
+        ("http://second.test/debian", "trixie"),
+        ("http://second.test/debian", "trixie-updates"),
+        ("http://mirror.test/security", "trixie-security"),
+    ]
+
+
+def test_what_is_no_release_of_debian_is_borrowed_for_none(tmp_path: Path) -> None:
+    write(tmp_path, "sources.list", "deb http://cloud.test/apt cloud-sdk-bookworm main\n")
+    with pytest.raises(NotFoundError, match="Debian trixie"):
+        apt.debian_sources("trixie", tmp_path)
+
+
 def test_a_file_can_be_named_instead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, "mine.list", "deb http://mine.test/debian bookworm main\n")
     monkeypatch.setenv("TRADEWIND_APT_SOURCES", str(tmp_path / "mine.list"))
