@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hives as files, on a file system of Linux and on NTFS."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tradewind.morphing.windows.hives import hive_files
+
+ACL = "system.ntfs_acl"
+
+
+@pytest.fixture
+def ntfs(tmp_path: Path) -> Iterator[Path]:
+    """Lend a mounted NTFS, as a worker mounts a guest's."""
+    image, folder = tmp_path / "image", tmp_path / "mounted"
+    folder.mkdir()
+    with image.open("wb") as file:
+        file.truncate(8 << 20)
+    subprocess.run(["mkntfs", "-q", "-F", "-Q", image], check=True, capture_output=True)
+    subprocess.run(["ntfs-3g", image, folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_logs_are_found_however_they_are_written(tmp_path: Path) -> None:
+    for name in ("SYSTEM", "system.log2", "SYSTEM.LOG1", "SYSTEM.LOG1.old", "SOFTWARE.LOG1"):
+        (tmp_path / name).touch()
+    found = hive_files.logs(tmp_path / "System")
+    assert [path.name for path in found] == ["SYSTEM.LOG1", "system.log2"]
+
+
+def test_new_file_has_mode_owner_and_attributes_of_the_old(tmp_path: Path) -> None:
+    path = tmp_path / "SYSTEM"
+    path.write_text("old")
+    path.chmod(0o640)
+    os.chown(path, 12, 34)
+    os.setxattr(path, "user.tradewind", b"kept")
+    hive_files.replace(path, b"new")
+    found = path.stat()
+    assert path.read_bytes() == b"new"
+    assert (found.st_mode & 0o7777, found.st_uid, found.st_gid) == (0o640, 12, 34)
+    assert os.getxattr(path, "user.tradewind") == b"kept"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["SYSTEM"]
+
+
+def test_access_list_and_attributes_stay_on_ntfs(ntfs: Path) -> None:
+    path = ntfs / "SYSTEM"
+    path.write_text("old")
+    # Owner and group: administrators; everything for SYSTEM alone.
+    acl = bytes.fromhex(
+        "010004803000000040000000000000001400000002001c000100000000031400ff011f00"
+        "010100000000000512000000"
+        "01020000000000052000000020020000"
+        "01020000000000052000000020020000"
+    )
+    os.setxattr(path, ACL, acl)
+    os.setxattr(path, "system.ntfs_attrib", (0x26).to_bytes(4, "little"))  # archive, system, hidden
+    made = os.getxattr(path, "system.ntfs_crtime")
+    before = os.getxattr(path, ACL)
+    hive_files.replace(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert os.getxattr(path, ACL) == before
+    assert os.getxattr(path, "system.ntfs_attrib")[:1] == b"\x26"
+    assert os.getxattr(path, "system.ntfs_crtime") == made
+
+
+@pytest.mark.parametrize("call", ["open", "chown", "chmod", "setxattr", "fsync", "replace"])
+def test_old_file_stays_when_anything_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    path = tmp_path / "SYSTEM"
+    path.write_text("old")
+    os.setxattr(path, "user.tradewind", b"kept")
+
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, call, failing)
+    with pytest.raises(OSError, match="No space left"):
+        hive_files.replace(path, b"new")
+    monkeypatch.undo()
+    assert [(e.name, e.read_text()) for e in tmp_path.iterdir()] == [("SYSTEM", "old")]
+
+
+def test_what_a_killed_process_left_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "SYSTEM").write_text("old")
+    (tmp_path / "SYSTEM.tradewind-new").write_text("half")
+    hive_files.replace(tmp_path / "SYSTEM", b"new")
+    assert [(e.name, e.read_text()) for e in tmp_path.iterdir()] == [("SYSTEM", "new")]
