@@ -15,6 +15,7 @@ from tradewind.errors import OptionError
 from tradewind.units import MiB
 
 MOST: Final = 1 * MiB
+REMEDY: Final = "name another driver ISO in windows_virtio_iso_url"
 _BYTE_ORDER_MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
@@ -101,10 +102,10 @@ class Inf:
 def read(name: str, content: bytes) -> Inf:
     """Read a file; OptionError names it when it is too large or no text."""
     if len(content) > MOST:
-        raise OptionError(f"{name} is larger than {MOST // MiB} MiB: that is no INF file")
+        raise OptionError(f"{name} is larger than {MOST // MiB} MiB: that is no INF file", REMEDY)
     text = _decoded(content)
     if "\0" in text:
-        raise OptionError(f"{name} is no text: that is no INF file")
+        raise OptionError(f"{name} is no text: that is no INF file", REMEDY)
     return parse(text)
 
 

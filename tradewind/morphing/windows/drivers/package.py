@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tradewind.errors import OptionError
-from tradewind.morphing.windows.drivers.inf import Inf, Line
+from tradewind.morphing.windows.drivers.inf import REMEDY, Inf, Line
 from tradewind.morphing.windows.drivers.target import Target
 from tradewind.morphing.windows.hives.values import Kind, Value, binary, dword, expand_sz, sz
 from tradewind.morphing.wording import plain
@@ -21,7 +21,6 @@ _KEY_ONLY: Final = 0x10  # of the AddReg directive
 _DRIVER_FOLDERS: Final = {"12", "13"}  # System32\drivers, the driver store
 _GUID: Final = re.compile(r"\{[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\}", re.IGNORECASE)
 _FILE: Final = re.compile(r"[\w .~-]+", re.ASCII)
-_REMEDY: Final = "name another driver ISO in windows_virtio_iso_url"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +114,7 @@ class _Package:
         )
 
     def _refuse(self, what: str) -> OptionError:
-        return OptionError(f"the driver {self._name} {what}", _REMEDY)
+        return OptionError(f"the driver {self._name} {what}", REMEDY)
 
     def _models(self) -> Sequence[Line]:
         """Return the lines of devices for the guest's architecture and version."""
