@@ -91,17 +91,17 @@ def empty() -> bytes:
 @cache
 def clean(*regs: str) -> bytes:
     """Make a hive from files of tests/data/windows, or from texts in their notation."""
-    return _hive(_merged(empty(), *regs), 2, 2)
+    before = clean(*regs[:-1]) if regs[1:] else empty()
+    return _hive(_merged(before, regs[-1]), 2, 2)
 
 
-def _merged(hive: bytes, *regs: str) -> bytes:
+def _merged(hive: bytes, reg: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path, text = Path(folder) / "hive", Path(folder) / "text.reg"
         path.write_bytes(hive)
-        for reg in regs:
-            text.write_text(reg if "\n" in reg else (DATA / reg).read_text())
-            command: list[str | Path] = ["hivexregedit", "--merge", "--prefix", PREFIX, path, text]
-            subprocess.run(command, check=True)
+        text.write_text(reg if "\n" in reg else (DATA / reg).read_text())
+        command: list[str | Path] = ["hivexregedit", "--merge", "--prefix", PREFIX, path, text]
+        subprocess.run(command, check=True)
         return path.read_bytes()
 
 

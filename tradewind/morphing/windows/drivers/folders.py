@@ -13,10 +13,11 @@ from typing import Final
 
 from tradewind.errors import BadInputError, ImageFormatError, NotFoundError, OptionError
 from tradewind.iso import IsoFiles, UnreadableIsoError, iso_files
+from tradewind.model.windows import Architecture, Product
 from tradewind.morphing.windows.drivers import inf
 from tradewind.morphing.windows.drivers.inf import REMEDY
 from tradewind.morphing.windows.drivers.package import DriverPackage, package
-from tradewind.morphing.windows.drivers.target import Architecture, Product, Target
+from tradewind.morphing.windows.drivers.target import Target
 from tradewind.units import KiB, MiB
 
 # What a disk needs to be found at boot: the new machine may have either bus, now or later.

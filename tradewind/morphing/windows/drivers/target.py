@@ -3,25 +3,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
-
-class Architecture(StrEnum):
-    """The processors that Windows runs on, as INF files call them."""
-
-    X86 = "x86"
-    AMD64 = "amd64"
-    ARM64 = "arm64"
-
-
-class Product(StrEnum):
-    """What a Windows was sold as, as ProductType calls it."""
-
-    CLIENT = "WinNT"
-    DOMAIN_CONTROLLER = "LanmanNT"
-    SERVER = "ServerNT"
-
+from tradewind.model.windows import Architecture, Product, WindowsOS
 
 # VER_NT_WORKSTATION and its neighbours, as decorations number them.
 _PRODUCT_NUMBERS: Final = {
@@ -39,6 +23,11 @@ class Target:
     version: tuple[int, int]
     build: int
     product: Product
+
+    @classmethod
+    def of(cls, os: WindowsOS) -> Self:
+        """Say for which Windows the drivers of an inspected guest are chosen."""
+        return cls(os.architecture, os.version, os.build, os.product)
 
     def __str__(self) -> str:
         kind = "client" if self.product is Product.CLIENT else "server"

@@ -9,8 +9,9 @@ import pytest
 
 from tests.fakes import virtio_win
 from tradewind.errors import BadInputError, ImageFormatError, NotFoundError
+from tradewind.model.windows import Architecture, Product
 from tradewind.morphing.windows.drivers.folders import ChosenDriver, choose, machine_of, systems
-from tradewind.morphing.windows.drivers.target import Architecture, Product, Target
+from tradewind.morphing.windows.drivers.target import Target
 
 AMD64, X86 = Architecture.AMD64, Architecture.X86
 CLIENT, SERVER = Product.CLIENT, Product.SERVER

@@ -7,6 +7,7 @@ import pytest
 
 from tests.fakes import virtio_win
 from tradewind.errors import OptionError
+from tradewind.model.windows import Architecture, Product
 from tradewind.morphing.windows.drivers.inf import parse
 from tradewind.morphing.windows.drivers.package import (
     DriverPackage,
@@ -15,7 +16,7 @@ from tradewind.morphing.windows.drivers.package import (
     Service,
     package,
 )
-from tradewind.morphing.windows.drivers.target import Architecture, Product, Target
+from tradewind.morphing.windows.drivers.target import Target
 from tradewind.morphing.windows.hives.values import binary, dword, expand_sz, sz
 
 WIN10 = Target(Architecture.AMD64, (10, 0), 19045, Product.CLIENT)
