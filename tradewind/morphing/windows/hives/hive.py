@@ -15,6 +15,7 @@ from tradewind.morphing.windows.hives.libhivex import Handle
 from tradewind.morphing.windows.hives.replay import Replayed, replayed
 from tradewind.morphing.windows.hives.values import Value
 from tradewind.morphing.windows.hives.walk import SEGMENT
+from tradewind.morphing.wording import plain
 from tradewind.private_folders import private_folder
 
 _NOTHING: Final = Value(-1, b"")
@@ -34,10 +35,10 @@ class Change:
     whole_key: bool = False
 
     def __str__(self) -> str:
-        where = self.path if self.whole_key else f"{self.path}: {self.name or '(default)'}"
         if self.whole_key:
-            return f"{where} removed"
-        return f"{where} = {self.after}" + (f" (was {self.before})" if self.before else "")
+            return f"{self.path} removed"
+        was = f" (was {plain(str(self.before))})" if self.before else ""
+        return f"{self.path}: {self.name or '(default)'} = {plain(str(self.after))}{was}"
 
 
 class Hive:

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A guest's hive as files: its logs found, itself replaced in one move."""
+"""A guest's hive as files: read with its logs, replaced in one move."""
 
 import errno
 import os
 from pathlib import Path
 from typing import Final
+
+from tradewind.morphing.windows.hives.replay import Replayed, replayed
+from tradewind.morphing.windows.hives.walk import MOST
 
 # Windows' own attributes of a file, which ntfs-3g shows under these names and does not list; see
 # its documentation, "Extended attributes".
@@ -12,6 +15,17 @@ _NTFS: Final = ("system.ntfs_acl", "system.ntfs_attrib", "system.ntfs_crtime")
 _ABSENT: Final = {errno.ENODATA, errno.ENOTSUP, errno.EINVAL}
 _NEW: Final = ".tradewind-new"
 _LOGS: Final = (".LOG1", ".LOG2", ".LOG")
+
+
+def completed(hive: Path) -> Replayed:
+    """Read a hive and complete it from its logs; InspectionError when it is damaged."""
+    return replayed(hive.name, _content(hive), [_content(log) for log in logs(hive)])
+
+
+def _content(path: Path) -> bytes:
+    """Read a file, a byte more than may be at most: whoever gets that refuses it."""
+    with path.open("rb") as file:
+        return file.read(MOST + 1)
 
 
 def logs(hive: Path) -> tuple[Path, ...]:

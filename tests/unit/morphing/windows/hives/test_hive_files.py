@@ -4,28 +4,40 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tradewind.morphing.windows.hives import hive_files
+from tests.fakes import windows_hives
+from tests.unit.morphing.loop import attached
+from tradewind.errors import InspectionError
+from tradewind.morphing.windows.hives import hive_files, replay
+from tradewind.morphing.windows.hives.hive import editing
+from tradewind.morphing.windows.hives.values import dword
 
 ACL = "system.ntfs_acl"
 
 
+@contextmanager
+def mounted(device: str, folder: Path) -> Iterator[None]:
+    """Mount an NTFS, as a worker mounts a guest's."""
+    subprocess.run(["ntfs-3g", device, folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
 @pytest.fixture
-def ntfs(tmp_path: Path) -> Iterator[Path]:
-    """Lend a mounted NTFS, as a worker mounts a guest's."""
-    image, folder = tmp_path / "image", tmp_path / "mounted"
-    folder.mkdir()
+def device(tmp_path: Path) -> Iterator[str]:
+    """Lend a device with an NTFS: its unmounting is waited for, that of a file's is not."""
+    image = tmp_path / "image"
     with image.open("wb") as file:
         file.truncate(8 << 20)
     subprocess.run(["mkntfs", "-q", "-F", "-Q", image], check=True, capture_output=True)
-    subprocess.run(["ntfs-3g", image, folder], check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
+    with attached(image) as found:
+        yield found
 
 
 def test_logs_are_found_however_they_are_written(tmp_path: Path) -> None:
@@ -49,8 +61,13 @@ def test_new_file_has_mode_owner_and_attributes_of_the_old(tmp_path: Path) -> No
     assert [entry.name for entry in tmp_path.iterdir()] == ["SYSTEM"]
 
 
-def test_access_list_and_attributes_stay_on_ntfs(ntfs: Path) -> None:
-    path = ntfs / "SYSTEM"
+def test_access_list_and_attributes_stay_on_ntfs(device: str, tmp_path: Path) -> None:
+    (tmp_path / "mounted").mkdir()
+    with mounted(device, tmp_path / "mounted"):
+        keeps_access_list(tmp_path / "mounted" / "SYSTEM")
+
+
+def keeps_access_list(path: Path) -> None:
     path.write_text("old")
     # Owner and group: administrators; everything for SYSTEM alone.
     acl = bytes.fromhex(
@@ -68,6 +85,34 @@ def test_access_list_and_attributes_stay_on_ntfs(ntfs: Path) -> None:
     assert os.getxattr(path, ACL) == before
     assert os.getxattr(path, "system.ntfs_attrib")[:1] == b"\x26"
     assert os.getxattr(path, "system.ntfs_crtime") == made
+
+
+def test_dirty_hive_is_edited_where_it_lies_on_ntfs(device: str, tmp_path: Path) -> None:
+    dirty = windows_hives.dirty()
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    with mounted(device, folder):
+        path = folder / "SYSTEM"
+        path.write_bytes(dirty.hive)
+        for name, log in zip(("SYSTEM.LOG1", "System.Log2"), dirty.logs, strict=True):
+            (folder / name).write_bytes(log)
+        with editing("SYSTEM", hive_files.completed(path)) as edited:
+            edited.hive.set("Setup", "Tradewind", dword(1))
+        hive_files.replace(path, edited.content)
+    found = subprocess.run(["ntfscat", device, "SYSTEM"], check=True, capture_output=True).stdout
+    wanted = windows_hives.exported(dirty.expected)
+    wanted["Setup"]["Tradewind"] = (4, b"\1\0\0\0")
+    assert windows_hives.exported(found) == wanted
+
+
+def test_hive_larger_than_may_be_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hive_files, "MOST", 8192)
+    monkeypatch.setattr(replay, "MOST", 8192)
+    (tmp_path / "SYSTEM").write_bytes(windows_hives.clean(windows_hives.WIN7))
+    with pytest.raises(InspectionError, match="SYSTEM cannot be used: it or a log is larger than"):
+        hive_files.completed(tmp_path / "SYSTEM")
 
 
 @pytest.mark.parametrize("call", ["open", "chown", "chmod", "setxattr", "fsync", "replace"])
