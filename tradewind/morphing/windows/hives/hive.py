@@ -111,8 +111,21 @@ class Hive:
         """Remove a key with all that is below it; nothing happens when there is none."""
         node = self._find(path)
         if node:
+            self._read_all(node)
             self._handle.delete(node)
             self.changes.append(Change(path, "", None, None, whole_key=True))
+
+    def _read_all(self, node: int) -> None:
+        """Read all below a key: an error here, where hivex would end this process when it deletes.
+
+        It takes it for granted that a value has data where it says (an assertion of its own).
+        """
+        waiting = [node]
+        while waiting:
+            here = waiting.pop()
+            for value in self._handle.values(here):
+                self._handle.value(value)
+            waiting += self._handle.children(here)
 
     def _value(self, node: int, name: str) -> Value | None:
         for value in self._handle.values(node):

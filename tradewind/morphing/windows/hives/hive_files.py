@@ -29,10 +29,13 @@ def _content(path: Path) -> bytes:
 
 
 def logs(hive: Path) -> tuple[Path, ...]:
-    """Find the logs of a hive, however their names are written; the first one first."""
+    """Find the logs of a hive, however their names are written; the first one first.
+
+    A single .LOG beside two numbered ones is a remnant of the medium that Windows came from.
+    """
     there = {path.name.upper(): path for path in sorted(hive.parent.iterdir())}
-    wanted = [hive.name.upper() + ending for ending in _LOGS]
-    return tuple(there[name] for name in wanted if name in there)
+    found = [there.get(hive.name.upper() + ending) for ending in _LOGS]
+    return tuple(filter(None, found[:2])) or tuple(filter(None, found[2:]))
 
 
 def replace(path: Path, content: bytes) -> None:

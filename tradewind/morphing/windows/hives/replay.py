@@ -122,12 +122,18 @@ def _with_entries(hive: bytes, base: BaseBlock, logs: Sequence[bytes]) -> tuple[
 def _with_sectors(
     hive: bytes, base: BaseBlock, believed: Sequence[tuple[bytes, BaseBlock]]
 ) -> tuple[bytes, int, int]:
-    """Apply the first old log that fits, as the boot loader does."""
+    """Apply the first old log that fits, as the boot loader does.
+
+    It has the hive's time and, since Windows Vista, its sequence number. Without the number a log
+    that an update to Windows 8.1 left behind could fit: the time stays the same from there on.
+    """
     written = _written(hive, base)
     fitting = (
         (log, block)
         for log, block in believed
-        if block.kind in base_block.OLD_LOGS and block.written == written
+        if block.kind in base_block.OLD_LOGS
+        and block.written == written
+        and (block.primary == base.primary or not base.sealed)
     )
     log, block = next(fitting, (b"", base))
     if not log:

@@ -2,6 +2,7 @@
 """Look at every key and value of a hive: that each is where it is said to be, and only there."""
 
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +17,7 @@ MOST: Final = 512 * MiB
 # The registry's own bound ("Registry element size limits").
 _DEEPEST: Final = 512
 _KEY: Final = struct.Struct("<2sHQIIIIIIIIII4I4xHH")
+_SECURITY: Final = struct.Struct("<4xIIII")
 _VALUE: Final = struct.Struct("<2sHIIIH2x")
 _ELEMENT_SIZES: Final = {b"li": 4, b"lf": 8, b"lh": 8, b"ri": 4}
 # A larger value of a hive 1.4 and later is cut into segments.
@@ -51,6 +53,7 @@ class _Walk:
         self._segmented = minor > 3
         self._keys = 0
         self._values = 0
+        self._securities = Counter[int]()
 
     def all_of(self, root: int) -> Census:
         """Walk from the root down, without recursion: a hive says how deep it is."""
@@ -66,6 +69,8 @@ class _Walk:
                 raise MalformedHiveError(f"its keys are nested more than {_DEEPEST} deep")
             below.append(self._key(key, parents[-1]))
             parents.append(key)
+        for offset, users in self._securities.items():
+            self._security(offset, users)
         return Census(self._keys, self._values)
 
     def _key(self, offset: int, parent: int) -> Iterator[int]:
@@ -79,18 +84,34 @@ class _Walk:
             raise MalformedHiveError(f"the key at {offset:#x} says that it is below another one")
         if _KEY.size + name_length > len(cell):
             raise MalformedHiveError(f"the key at {offset:#x} has a name that is too long")
-        self._links(offset, links[0], links[1], class_length)
+        self._securities[links[0]] += 1
+        if links[1] != NOWHERE:
+            self._room(links[1], class_length, "a class name")
         self._keys += 1
         if values:
             self._value_list(values_at, values)
         return iter(self._all_subkeys(offset, subkeys_at, subkeys))
 
-    def _links(self, offset: int, security: int, class_name: int, class_length: int) -> None:
-        """Look at what a key has beside its values and subkeys."""
-        if class_length and class_name != NOWHERE:
-            self._room(class_name, class_length, "a class name")
-        if self._cells.share(security, "a security descriptor")[:2].tobytes() != b"sk":
-            raise MalformedHiveError(f"the key at {offset:#x} has no security descriptor")
+    def _security(self, offset: int, users: int) -> None:
+        """Look at a security descriptor and its neighbours in the ring of all.
+
+        Who removes a key writes to the neighbours, hivex unseen.
+        """
+        after, before, said, size = self._security_links(offset)
+        if said != users:
+            raise MalformedHiveError(
+                f"the security descriptor at {offset:#x} says {said} keys and has {users}"
+            )
+        if self._security_links(after)[1] != offset or self._security_links(before)[0] != offset:
+            raise MalformedHiveError(f"the security descriptor at {offset:#x} is not in the ring")
+        self._require(len(self._cells.share(offset, "")), _SECURITY.size + size, offset)
+
+    def _security_links(self, offset: int) -> tuple[int, int, int, int]:
+        cell = self._cells.share(offset, "a security descriptor")
+        if len(cell) < _SECURITY.size or cell[:2].tobytes() != b"sk":
+            raise MalformedHiveError(f"at {offset:#x} is no security descriptor")
+        after, before, users, size = _SECURITY.unpack_from(cell)
+        return after, before, users, size
 
     def _all_subkeys(self, offset: int, list_at: int, said: int) -> list[int]:
         found = list(self._subkeys(list_at)) if said else []

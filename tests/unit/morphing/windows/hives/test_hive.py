@@ -132,6 +132,17 @@ def test_nothing_is_written_beside_a_large_value_which_hivex_would_spoil() -> No
             lent.hive.set("outer\\other", "new", binary(bytes(16345)))
 
 
+def test_key_whose_value_has_no_data_is_not_removed_by_ending_this_process() -> None:
+    hive = bytearray(windows_hives.with_large_value())
+    at = hive.rindex(b"vk", 0, hive.index(b"small"))
+    hive[at + 4 : at + 12] = (0).to_bytes(4, "little") + (0x7FFFFFF0).to_bytes(4, "little")
+    with editing("SYSTEM", replayed("SYSTEM", bytes(hive))) as lent:
+        for change in (lent.hive.remove, lambda path: lent.hive.set(path, "new", dword(1))):
+            with pytest.raises(MorphingError, match="cannot be read: hivex says Bad address"):
+                change("outer\\inner")
+    assert lent.content == bytes(hive)
+
+
 def test_failed_edit_leaves_no_file_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)

@@ -43,8 +43,12 @@ def device(tmp_path: Path) -> Iterator[str]:
 def test_logs_are_found_however_they_are_written(tmp_path: Path) -> None:
     for name in ("SYSTEM", "system.log2", "SYSTEM.LOG1", "SYSTEM.LOG1.old", "SOFTWARE.LOG1"):
         (tmp_path / name).touch()
+    (tmp_path / "SYSTEM.LOG").touch()
     found = hive_files.logs(tmp_path / "System")
     assert [path.name for path in found] == ["SYSTEM.LOG1", "system.log2"]
+    for path in found:
+        path.unlink()
+    assert [path.name for path in hive_files.logs(tmp_path / "System")] == ["SYSTEM.LOG"]
 
 
 def test_new_file_has_mode_owner_and_attributes_of_the_old(tmp_path: Path) -> None:

@@ -153,10 +153,13 @@ def test_old_log_is_also_believed_when_the_base_block_is_lost() -> None:
     assert replayed("SYSTEM", bytes(torn), dirty.logs).content[4096:] == dirty.expected[4096:]
 
 
-def test_old_log_of_another_moment_is_left_out() -> None:
+@pytest.mark.parametrize(("at", "what"), [(12, "time"), (4, "number")])
+def test_old_log_of_another_moment_is_left_out(at: int, what: str) -> None:
     dirty = windows_hives.old_dirty()
     log = bytearray(dirty.logs[0])
-    log[12] ^= 0xFF
+    log[at] ^= 0xFF
+    if what == "number":  # both of them, or it would be torn
+        log[8] ^= 0xFF
     said = refusal(dirty.hive, bytes(sealed(log)))
     assert "none of its logs completes it" in said
 
