@@ -26,6 +26,9 @@ _IDS: Final = {
 }
 _BUS_TYPES: Final = {"viostor": "0x00000001", "vioscsi": "0x0000000A"}
 
+# The beginning of a signed message (RFC 2315), of nobody.
+CATALOG: Final = bytes.fromhex("3082010006092a864886f70d010702a0820100") + bytes(241)
+
 
 def inf(driver: str, architecture: str = "amd64", decoration: str = "", folder: str = "12") -> str:
     """Write the INF file of a storage driver."""
@@ -132,6 +135,6 @@ def make(
                 text = inf(driver, architecture, folder="13" if system == "w11" else "12")
                 (folder / f"{driver}.inf").write_bytes(text.encode("utf-16"))
                 (folder / f"{driver}.sys").write_bytes(program(architecture))
-                (folder / f"{driver}.cat").write_bytes(b"0\x82 a signature of nobody")
+                (folder / f"{driver}.cat").write_bytes(CATALOG)
                 (folder / f"{driver}.pdb").write_bytes(b"symbols")
     return root

@@ -30,8 +30,8 @@ class WindowsOS(Record):
     apart; `revision` is the number of its update, 0 when nobody says it. `edition` is EditionID,
     and empty without the hive SOFTWARE. `control_set` is the one that the next boot uses. `boot` is
     None when no boot configuration was there to say it; `boot_entry` is the name of its default
-    entry. `clock_utc` says what the guest takes the machine's clock for. `notes` are sentences
-    for the report.
+    entry. `domain` is the DNS domain that it belongs to, if any. `clock_utc` says what the guest
+    takes the machine's clock for. `notes` are sentences for the report.
     """
 
     pretty_name: str
@@ -43,6 +43,7 @@ class WindowsOS(Record):
     revision: int = 0
     edition: str = ""
     computer_name: str = ""
+    domain: str = ""
     boot: FirmwareKind | None = None
     boot_entry: str = ""
     clock_utc: bool = False

@@ -79,6 +79,7 @@ def inspect(hives: Hives) -> WindowsOS:
         product=product,
         control_set=control_set,
         computer_name=plain(system.text(f"{control}\\ComputerName\\ComputerName", "ComputerName")),
+        domain=plain(system.text(f"{control_set}\\Services\\Tcpip\\Parameters", "NV Domain")),
         boot=entry.firmware if entry else None,
         boot_entry=plain(entry.description) if entry else "",
         clock_utc=bool(system.number(f"{control}\\TimeZoneInformation", "RealTimeIsUniversal")),

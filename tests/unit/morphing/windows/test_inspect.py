@@ -82,6 +82,7 @@ FAST_STARTUP = (
                 product=Product.CLIENT,
                 control_set="ControlSet001",
                 computer_name="WIN7-TEST-0001",
+                domain="corp.example.org",
             ),
         ),
         (

@@ -46,6 +46,9 @@ _MACHINES: Final = {
     Architecture.AMD64: 0x8664,
     Architecture.ARM64: 0xAA64,
 }
+# How a catalog begins: a sequence in DER, and in it the identifier of signed data (RFC 2315).
+_SEQUENCE: Final = b"\x30"
+_SIGNED_DATA: Final = bytes.fromhex("06092a864886f70d010702")
 _LARGEST: Final = 64 * MiB
 
 
@@ -114,6 +117,7 @@ class _Tree:
             )
         names = dict.fromkeys((name, found.catalog, *found.files, found.service.binary))
         contents = {each: self._content(folder, each) for each in names}
+        _refuse_unsigned(f"{folder}/{found.catalog}", contents[found.catalog])
         for each in names:
             self._refuse_foreign(f"{folder}/{each}", contents[each])
         return ChosenDriver(found, folder, contents)
@@ -162,6 +166,12 @@ class _Tree:
             raise OptionError(
                 f"the driver {path} is {said}, and not for {self._target.architecture}", REMEDY
             )
+
+
+def _refuse_unsigned(path: str, catalog: bytes) -> None:
+    """Refuse a catalog that is no signed message; whose signature it is, Windows decides."""
+    if not (catalog.startswith(_SEQUENCE) and _SIGNED_DATA in catalog[:32]):
+        raise OptionError(f"the driver is unsigned: its catalog {path} has no signature", REMEDY)
 
 
 def machine_of(content: bytes) -> int | None:

@@ -109,6 +109,11 @@ def write(name: str, content: bytes) -> Callable[[Path], object]:
     ("spoil", "reason"),
     [
         (lambda folder: (folder / CAT).unlink(), "is unsigned: its catalog vioscsi.cat is missing"),
+        (
+            write(CAT, b"<html>404</html>"),
+            "its catalog vioscsi/w10/amd64/vioscsi.cat has no signature",
+        ),
+        (write(CAT, b"0\x82\1\0" + bytes(99)), "has no signature"),
         (write(CAT, b""), "is unsigned: its catalog vioscsi.cat is missing or empty"),
         (lambda folder: (folder / SYS).unlink(), "the file vioscsi.sys is missing"),
         (lambda folder: (folder / INF).unlink(), "the file vioscsi.inf is missing"),
