@@ -53,21 +53,9 @@ def inspect(hives: Hives) -> WindowsOS:
     system = hives.system
     control_set = _control_set(system)
     control = f"{control_set}\\Control"
-    environment = f"{control}\\Session Manager\\Environment"
-    architecture = _one_of(Architecture, system.text(environment, "PROCESSOR_ARCHITECTURE"))
     product = _one_of(Product, system.text(f"{control}\\ProductOptions", "ProductType"))
-    if architecture is Architecture.ARM64:
-        raise InspectionError(
-            "this Windows is made for ARM64, and the new machine has an x86 processor",
-            "nothing here can move it: its host has to be an ARM64 one",
-        )
-    version = (
-        (hives.software and _said_version(hives.software))
-        or _database_version(system)
-        or _class_version(system, control)
-    )
-    if not version:
-        raise InspectionError(f"the hive {system.name} does not tell its Windows' version", _SKIP)
+    architecture = _architecture(system, control)
+    version = _version(hives, control)
     entry = boot_store.default_entry(hives.boot) if hives.boot else None
     return WindowsOS(
         pretty_name=_pretty_name(hives.software, version, product),
@@ -85,6 +73,30 @@ def inspect(hives: Hives) -> WindowsOS:
         clock_utc=bool(system.number(f"{control}\\TimeZoneInformation", "RealTimeIsUniversal")),
         notes=tuple(_notes(system, control)),
     )
+
+
+def _architecture(system: Hive, control: str) -> Architecture:
+    environment = f"{control}\\Session Manager\\Environment"
+    found = _one_of(Architecture, system.text(environment, "PROCESSOR_ARCHITECTURE"))
+    if found is Architecture.ARM64:
+        raise InspectionError(
+            "this Windows is made for ARM64, and the new machine has an x86 processor",
+            "nothing here can move it: its host has to be an ARM64 one",
+        )
+    return found
+
+
+def _version(hives: Hives, control: str) -> _Version:
+    found = (
+        (hives.software and _said_version(hives.software))
+        or _database_version(hives.system)
+        or _class_version(hives.system, control)
+    )
+    if not found:
+        raise InspectionError(
+            f"the hive {hives.system.name} does not tell its Windows' version", _SKIP
+        )
+    return found
 
 
 def _control_set(system: Hive) -> str:

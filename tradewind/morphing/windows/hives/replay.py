@@ -91,14 +91,13 @@ def _chosen(base: BaseBlock, believed: Sequence[tuple[bytes, BaseBlock]]) -> lis
 
 def _entries(logs: Sequence[bytes]) -> Iterator[LogEntry]:
     """Put the entries of both logs in a row, up to the first gap."""
-    last: int | None = None
+    expected = base_block.read(logs[0]).primary
     for log in logs:
-        first = base_block.read(log).primary
-        if last is not None and first != last + 1:
+        if base_block.read(log).primary != expected:
             return
-        for entry in log_entries.read(log, first):
+        for entry in log_entries.read(log, expected):
             yield entry
-            last = entry.sequence
+            expected = entry.sequence + 1
 
 
 def _with_entries(hive: bytes, base: BaseBlock, logs: Sequence[bytes]) -> tuple[bytes, int, int]:

@@ -131,6 +131,11 @@ def test_dirty_hive_that_its_logs_do_not_complete_is_refused(logs: list[bytes]) 
     assert "it was being written, and no" in refusal(TWO_LOGS.hive, *logs)
 
 
+def test_second_log_does_not_count_when_the_first_has_no_whole_entry() -> None:
+    first, second = TWO_LOGS.logs
+    assert "no entry of its logs is whole" in refusal(TWO_LOGS.hive, spoilt(first), second)
+
+
 def test_hive_without_a_base_block_takes_it_from_the_log_with_the_latest_entries() -> None:
     torn = bytearray(ONE_LOG.hive)
     torn[200] ^= 0xFF
