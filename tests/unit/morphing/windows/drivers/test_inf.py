@@ -115,7 +115,7 @@ KEYED = st.builds(Line, WORDS, st.lists(WORDS, max_size=4).map(tuple))
 KEYLESS = st.builds(Line, st.none(), st.lists(WORDS, min_size=1, max_size=4).map(tuple))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(
     st.lists(
         st.builds(Section, WORDS, st.lists(KEYED | KEYLESS, max_size=4).map(tuple)),
@@ -131,7 +131,7 @@ def test_a_line_of_thousands_of_values_is_read() -> None:
     assert len(parse("[x]\n" + "," * 50_000).lines("x")[0].values) == 50_001
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(st.text(max_size=200) | st.text('[]=;,"\\% \nab', max_size=60))
 def test_any_text_is_read(text: str) -> None:
     inf = parse(text)

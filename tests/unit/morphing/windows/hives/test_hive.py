@@ -15,7 +15,6 @@ from tradewind.morphing.windows.hives.hive import editing, opened
 from tradewind.morphing.windows.hives.replay import replayed
 from tradewind.morphing.windows.hives.values import Value, binary, dword, expand_sz, multi_sz, sz
 
-DIRTY = windows_hives.dirty()
 SERVICE = "ControlSet001\\Services\\viostor"
 VALUES = {
     "Start": dword(0),
@@ -43,17 +42,17 @@ def test_edit_changes_what_it_says_and_nothing_else() -> None:
 
 
 def test_edit_of_a_dirty_hive_keeps_what_only_its_logs_held() -> None:
-    expected = exported(DIRTY.expected)
-    after = exported(edited(DIRTY.hive, *DIRTY.logs))
+    expected = exported(windows_hives.dirty().expected)
+    after = exported(edited(windows_hives.dirty().hive, *windows_hives.dirty().logs))
     assert after.pop(SERVICE)
     expected.pop("ControlSet001\\Services\\storahci\\StartOverride")
     assert after == expected
-    assert exported(DIRTY.hive) != expected
+    assert exported(windows_hives.dirty().hive) != expected
 
 
 def test_other_readers_find_what_was_written(tmp_path: Path) -> None:
     path = tmp_path / "SYSTEM"
-    path.write_bytes(edited(DIRTY.hive, *DIRTY.logs))
+    path.write_bytes(edited(windows_hives.dirty().hive, *windows_hives.dirty().logs))
     said = subprocess.run(
         ["hivexget", path, SERVICE, "ImagePath"], check=True, capture_output=True, text=True
     )
@@ -64,8 +63,8 @@ def test_other_readers_find_what_was_written(tmp_path: Path) -> None:
 
 
 def test_edit_that_changes_nothing_gives_the_same_bytes() -> None:
-    once = edited(DIRTY.hive, *DIRTY.logs)
-    assert once != DIRTY.expected
+    once = edited(windows_hives.dirty().hive, *windows_hives.dirty().logs)
+    assert once != windows_hives.dirty().expected
     assert edited(once) == once
 
 

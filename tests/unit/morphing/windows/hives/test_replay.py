@@ -2,6 +2,8 @@
 """Hives that were being written, completed from their logs."""
 
 import struct
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,8 +25,14 @@ from tradewind.morphing.windows.hives.replay import replayed
 from tradewind.units import MiB
 
 COMPUTER = "ControlSet001\\Control\\ComputerName\\ComputerName"
-ONE_LOG = windows_hives.dirty(two_logs=False)
-TWO_LOGS = windows_hives.dirty()
+
+
+def one_log() -> Dirty:
+    return windows_hives.dirty(two_logs=False)
+
+
+def two_logs() -> Dirty:
+    return windows_hives.dirty()
 
 
 def computer(hive: bytes) -> str:
@@ -41,22 +49,23 @@ def refusal(hive: bytes, *logs: bytes) -> str:
 
 def test_clean_hive_stays_as_it_is_whatever_its_logs_say() -> None:
     hive = windows_hives.clean(WIN81)
-    whole = replayed("SYSTEM", hive, TWO_LOGS.logs)
+    whole = replayed("SYSTEM", hive, two_logs().logs)
     assert (whole.content, whole.entries, whole.pages) == (hive, 0, 0)
 
 
 @pytest.mark.parametrize(
-    "dirty",
+    "made",
     [
-        ONE_LOG,
-        TWO_LOGS,
-        Dirty(TWO_LOGS.hive, TWO_LOGS.logs[::-1], TWO_LOGS.expected),
-        windows_hives.dirty(first=500),
-        windows_hives.dirty(WIN81),
+        one_log,
+        two_logs,
+        lambda: replace(two_logs(), logs=two_logs().logs[::-1]),
+        lambda: windows_hives.dirty(first=500),
+        lambda: windows_hives.dirty(WIN81),
     ],
     ids=["one log", "two logs", "the second log is the older", "far above the hive", "8.1"],
 )
-def test_entries_of_both_logs_complete_a_hive(dirty: Dirty) -> None:
+def test_entries_of_both_logs_complete_a_hive(made: Callable[[], Dirty]) -> None:
+    dirty = made()
     whole = replayed("SYSTEM", dirty.hive, dirty.logs)
     assert whole.content == dirty.expected
     assert whole.entries == 2
@@ -96,51 +105,53 @@ def renumbered(log: bytes) -> bytes:
     [spoilt, renumbered, lambda log: log[:-9000], lambda log: log[: last_entry(log) + 20]],
     ids=["a byte is another", "a gap before it", "cut in its pages", "cut in its head"],
 )
-def test_replay_ends_before_an_entry_that_is_not_whole(damage: type[bytes]) -> None:
-    whole = replayed("SYSTEM", ONE_LOG.hive, [damage(ONE_LOG.logs[0])])
+def test_replay_ends_before_an_entry_that_is_not_whole(damage: Callable[[bytes], bytes]) -> None:
+    whole = replayed("SYSTEM", one_log().hive, [damage(one_log().logs[0])])
     assert whole.entries == 1
     assert computer(whole.content) == "AFTER-LOG-1"
 
 
 def test_entries_of_an_earlier_round_are_left_out() -> None:
-    log = ONE_LOG.logs[0]
+    log = one_log().logs[0]
     size, _, _, bins, pages = struct.unpack_from("<5I", log, 516)
     stale = entry(size, 2, bins, pages, log[512 + 40 : 512 + size])
-    assert replayed("SYSTEM", ONE_LOG.hive, [log + stale]).content == ONE_LOG.expected
+    assert replayed("SYSTEM", one_log().hive, [log + stale]).content == one_log().expected
 
 
 def test_second_log_counts_only_when_it_follows_the_first() -> None:
     later = windows_hives.dirty(first=9).logs[1]
-    whole = replayed("SYSTEM", TWO_LOGS.hive, [TWO_LOGS.logs[0], later])
+    whole = replayed("SYSTEM", two_logs().hive, [two_logs().logs[0], later])
     assert whole.entries == 1
 
 
 @pytest.mark.parametrize(
     "logs",
     [
-        [],
-        [b"", b""],
-        [b"no log at all" * 100],
-        [spoilt(TWO_LOGS.logs[0])],
-        [windows_hives.dirty(first=1, two_logs=False).logs[0]],
-        [bytes(sealed(bytearray(base_block(4096, 3, 2, 6)[:512])))],
+        list,
+        lambda: [b"", b""],
+        lambda: [b"no log at all" * 100],
+        lambda: [spoilt(two_logs().logs[0])],
+        lambda: [windows_hives.dirty(first=1, two_logs=False).logs[0]],
+        lambda: [bytes(sealed(bytearray(base_block(4096, 3, 2, 6)[:512])))],
     ],
     ids=["none", "empty", "garbage", "its first entry is torn", "older than the hive", "torn"],
 )
-def test_dirty_hive_that_its_logs_do_not_complete_is_refused(logs: list[bytes]) -> None:
-    assert "it was being written, and no" in refusal(TWO_LOGS.hive, *logs)
+def test_dirty_hive_that_its_logs_do_not_complete_is_refused(
+    logs: Callable[[], list[bytes]],
+) -> None:
+    assert "it was being written, and no" in refusal(two_logs().hive, *logs())
 
 
 def test_second_log_does_not_count_when_the_first_has_no_whole_entry() -> None:
-    first, second = TWO_LOGS.logs
-    assert "no entry of its logs is whole" in refusal(TWO_LOGS.hive, spoilt(first), second)
+    first, second = two_logs().logs
+    assert "no entry of its logs is whole" in refusal(two_logs().hive, spoilt(first), second)
 
 
 def test_hive_without_a_base_block_takes_it_from_the_log_with_the_latest_entries() -> None:
-    torn = bytearray(ONE_LOG.hive)
+    torn = bytearray(one_log().hive)
     torn[200] ^= 0xFF
-    whole = replayed("SYSTEM", bytes(torn), ONE_LOG.logs)
-    assert whole.content[4096:] == ONE_LOG.expected[4096:]
+    whole = replayed("SYSTEM", bytes(torn), one_log().logs)
+    assert whole.content[4096:] == one_log().expected[4096:]
     assert computer(whole.content) == "AFTER-LOG-2"
 
 
@@ -176,18 +187,18 @@ def test_short_old_log_is_refused() -> None:
 
 
 def test_log_that_asks_for_gigabytes_gets_none() -> None:
-    log = bytearray(ONE_LOG.logs[0][:512])
+    log = bytearray(one_log().logs[0][:512])
     huge = bytes(log) + entry(512, 3, 0xFFFFF000, 0, bytes(472))
     before = peak_memory()
-    assert "larger than 512 MiB" in refusal(ONE_LOG.hive, huge)
+    assert "larger than 512 MiB" in refusal(one_log().hive, huge)
     assert peak_memory() - before < 64 * MiB
 
 
 def test_log_that_damages_the_hive_is_refused() -> None:
     body = struct.pack("<II", 0, 4096) + b"\xff" * 4096
     body += bytes(-(len(body) + 40) % 512)
-    wrong = entry(40 + len(body), 3, len(ONE_LOG.hive) - 4096, 1, body)
-    assert "no bin begins at 0x0" in refusal(ONE_LOG.hive, ONE_LOG.logs[0][:512] + wrong)
+    wrong = entry(40 + len(body), 3, len(one_log().hive) - 4096, 1, body)
+    assert "no bin begins at 0x0" in refusal(one_log().hive, one_log().logs[0][:512] + wrong)
 
 
 def test_old_hive_of_windows_7_is_clean_without_logs() -> None:
