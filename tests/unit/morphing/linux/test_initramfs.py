@@ -199,7 +199,12 @@ def test_a_guest_without_a_builder_is_told(tmp_path: Path, chroot_template: Path
         initramfs.apply(guest, RED_HAT, OPTIONS)
 
 
-def unified(content: bytes, line: str = "root=UUID=x ro", *, signed: bool = False) -> bytes:
+CONSOLES = "console=tty0 console=ttyS0,115200"
+
+
+def unified(
+    content: bytes, line: str = f"root=UUID=x ro {CONSOLES}", *, signed: bool = False
+) -> bytes:
     """Write the least of a PE file: a header at 64, one of 240 bytes more, three sections."""
     header = bytearray(64 + 24 + 240 + 120)
     header[60:64] = struct.pack("<I", 64)
@@ -254,7 +259,7 @@ def test_a_unified_image_that_has_all_is_left_alone(tmp_path: Path, chroot_templ
 def test_a_unified_image_is_made_anew_by_the_guests_ukify(
     tmp_path: Path, chroot_template: Path
 ) -> None:
-    before = unified(LACKING)
+    before = unified(LACKING, "root=UUID=x ro")
     guest = uki_guest(tmp_path, chroot_template, before, unified(GOOD), "ukify")
     outcome = initramfs.apply(guest, RED_HAT, OPTIONS)
     assert outcome.summary.endswith(f"virtio_scsi in the images of {NEW}")
@@ -262,7 +267,8 @@ def test_a_unified_image_is_made_anew_by_the_guests_ukify(
     initrd = f"{backup.FOLDER}/initrd-for-unified-{NEW}"
     assert call == (
         f"ukify build --linux=/boot/vmlinuz-{NEW} --initrd={initrd} --uname={NEW}"
-        f" --cmdline=root=UUID=x ro --os-release=@/etc/os-release --output={UKI}.tradewind-new"
+        f" --cmdline=root=UUID=x ro {CONSOLES} --os-release=@/etc/os-release"
+        f" --output={UKI}.tradewind-new"
     )
     assert not guest.exists(initrd)
     assert (guest.root / backup.FOLDER.lstrip("/") / UKI.lstrip("/")).read_bytes() == before
@@ -277,7 +283,7 @@ def test_names_of_disks_in_a_unified_image_become_lasting(
     os = RED_HAT.model_copy(update={"filesystems": (*RED_HAT.filesystems[:2], named)})
     guest = uki_guest(
         tmp_path, chroot_template, unified(GOOD, "root=/dev/x resume=/dev/sda3"),
-        unified(GOOD, "root=/dev/x resume=UUID=swap-uuid"), "ukify",
+        unified(GOOD, f"root=/dev/x resume=UUID=swap-uuid {CONSOLES}"), "ukify",
     )  # fmt: skip
     outcome = initramfs.apply(guest, os, OPTIONS)
     assert outcome.summary == f"added lasting names of disks in the images of {NEW}"
@@ -294,7 +300,7 @@ def test_names_that_nothing_stays_for_are_told(tmp_path: Path, chroot_template: 
 def test_another_command_line_than_was_asked_for_is_refused(
     tmp_path: Path, chroot_template: Path
 ) -> None:
-    before, after = unified(LACKING), unified(GOOD, "root=UUID=of-the-worker")
+    before, after = unified(LACKING), unified(GOOD, f"root=UUID=of-the-worker {CONSOLES}")
     guest = uki_guest(tmp_path, chroot_template, before, after, "ukify")
     with pytest.raises(MorphingError, match="rebuilt with another command line than 'root=UUID=x"):
         initramfs.apply(guest, RED_HAT, OPTIONS)

@@ -12,7 +12,7 @@ from typing import Final
 from tradewind.errors import MorphingError
 from tradewind.model.guest import GuestOS
 from tradewind.morphing import files
-from tradewind.morphing.linux.boot import devices
+from tradewind.morphing.linux.boot import consoles, devices
 from tradewind.morphing.linux.boot.kernels import KernelVersion
 from tradewind.ports import GuestTree
 from tradewind.shell_programs import program
@@ -75,13 +75,17 @@ def find(guest: GuestTree, kernel: KernelVersion, why: str) -> Unifier:
 
 
 def command_line(text: str, os: GuestOS) -> str:
-    """Name devices in a command line by what stays."""
-    return devices.renamed(CMDLINE, text, os)
+    """Name devices in a command line by what stays, and let the kernel write to ttyS0."""
+    return consoles.with_serial(_renamed(text, os), screen_last=consoles.asks_on_screen(os))
 
 
 def renamed(kernel: KernelVersion, os: GuestOS) -> list[str]:
     """List the images of a kernel whose command line names a device that changes."""
-    return [image for image, text in kernel.commands.items() if command_line(text, os) != text]
+    return [image for image, text in kernel.commands.items() if _renamed(text, os) != text]
+
+
+def _renamed(text: str, os: GuestOS) -> str:
+    return devices.renamed(CMDLINE, text, os)
 
 
 def left(kernel: KernelVersion, os: GuestOS) -> Iterator[tuple[str, str]]:

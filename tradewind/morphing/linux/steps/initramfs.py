@@ -85,7 +85,7 @@ def apply(guest: GuestTree, os: GuestOS, options: MorphOptions) -> Outcome:
     if stale:
         builder = builders.find(guest, os)
         builder.prepare(guest, _contents(stale, work.stack))
-        kernel_install.keep_command_line(guest, first)
+        kernel_install.keep_command_line(guest, first, os)
         for kernel in sorted(stale, key=lambda kernel: kernel is not first):
             _rebuild(guest, builder, kernel, work, vital=kernel is first)
     return _outcome(work, stale, found)
