@@ -12,6 +12,9 @@ case $manager in
     apt-get)
         policy=/usr/sbin/policy-rc.d
         [ -e "$policy" ] || { printf '#!/bin/sh\nexit 101\n' >"$policy"; chmod 755 "$policy"; }
+        # A worker is not started again: its own initial RAM disk would take most of the time.
+        [ ! -d /etc/initramfs-tools ] ||
+            echo update_initramfs=no >/etc/initramfs-tools/update-initramfs.conf
         set -- -o Acquire::Retries=0 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 \
             -o DPkg::Lock::Timeout=60 -qq -y --no-install-recommends install "$@"
         apt-get -o Acquire::Retries=0 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 \

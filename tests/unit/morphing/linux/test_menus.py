@@ -258,3 +258,12 @@ def test_without_a_boot_loader_that_is_told(tmp_path: Path, chroot_template: Pat
     made = ChrootedGuest(tmp_path / "guest", chroot_template, {})
     outcome = serial_console.apply(made, RED_HAT, OPTIONS)
     assert (outcome.changed, outcome.done) == (False, False)
+
+
+def test_a_command_line_in_a_unified_image_is_told(tmp_path: Path, chroot_template: Path) -> None:
+    files = {"/boot/efi/EFI/Linux/abc-6.12.efi": "a kernel", "/etc/kernel/cmdline": "root=UUID=x\n"}
+    made = ChrootedGuest(tmp_path / "guest", chroot_template, files)
+    outcome = serial_console.apply(made, RED_HAT, OPTIONS)
+    assert (outcome.changed, outcome.done) == (True, False)
+    assert outcome.summary == "the command line is inside a unified kernel image"
+    assert "console=ttyS0" in made.read_text("/etc/kernel/cmdline")

@@ -23,6 +23,7 @@ _GRUB_HAS_SERIAL: Final = re.compile(
     r"^[ \t]*GRUB_CMDLINE_LINUX(?:_DEFAULT)?=[^\n]*\bconsole=ttyS0", re.MULTILINE
 )
 
+_UNIFIED: Final = ("/boot/EFI/Linux", "/efi/EFI/Linux", "/boot/efi/EFI/Linux")
 _INITTAB: Final = "/etc/inittab"
 _SECURETTY: Final = "/etc/securetty"
 # SysV init's way to start a login prompt; others do it for every console of the kernel.
@@ -45,15 +46,28 @@ def apply(guest: GuestTree, os: GuestOS, options: MorphOptions) -> Outcome:
     for path in changed:
         backup.rewrite(guest, path, new[path])
     if not _prove(files.read(guest, *commandline.EFFECTIVE)):
-        return Outcome(
-            changed=bool(changed),
-            done=False,
-            summary="no configuration of a boot loader that we can read",
-            remedy=f"add {SERIAL} to the kernel's command line, or the console log stays empty",
-        )
+        return _unproven(guest, changed=bool(changed))
     if not changed:
         return Outcome(changed=False, summary="the kernel writes to ttyS0")
     return Outcome(changed=True, summary=f"{SERIAL} in {', '.join(changed)}")
+
+
+def _unproven(guest: GuestTree, *, changed: bool) -> Outcome:
+    """Say why no command line that is used at the next start was found."""
+    if any(name.endswith(".efi") for folder in _UNIFIED for name in guest.list(folder)):
+        return Outcome(
+            changed=changed,
+            done=False,
+            summary="the command line is inside a unified kernel image",
+            remedy=f"unless that image is made anew (step initramfs), add {SERIAL} to"
+            " /etc/kernel/cmdline and build it on the source, or the console log stays empty",
+        )
+    return Outcome(
+        changed=changed,
+        done=False,
+        summary="no configuration of a boot loader that we can read",
+        remedy=f"add {SERIAL} to the kernel's command line, or the console log stays empty",
+    )
 
 
 def _changed(path: str, text: str, *, screen_last: bool) -> str:
