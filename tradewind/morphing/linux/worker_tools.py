@@ -179,19 +179,30 @@ def refuse_unreadable(filesystems: Sequence[FileSystem], unreadable: Mapping[str
 
 
 def _install(remote: Remote, manager: Manager | None, tools: Sequence[Tool]) -> str:
-    """Install packages; say why that failed, as the rest of a sentence."""
+    """Install packages; say why that failed, as the rest of a sentence.
+
+    One unknown name refuses all of them, so what was refused is tried one by one.
+    """
     if manager is None:
         return ", and has no package manager that is known here"
-    packages = dict.fromkeys(tool.package(manager) for tool in tools)
-    argv = ["sh", "-c", _INSTALL, "sh", manager, *packages]
+    packages = list(dict.fromkeys(tool.package(manager) for tool in tools))
     try:
-        done = remote.run(argv, timeout=_PATIENCE, check=False)
+        why = _asked(remote, manager, packages)
+        if why and len(packages) > 1:
+            why = next(filter(None, [_asked(remote, manager, [each]) for each in packages]), "")
     except LateError:
         return f", and installing it took more than {_PATIENCE} s"
+    return why and f", which could not be installed: {why}"
+
+
+def _asked(remote: Remote, manager: Manager, packages: Sequence[str]) -> str:
+    """Ask the package manager; say what it said last if it failed."""
+    argv = ["sh", "-c", _INSTALL, "sh", manager, *packages]
+    done = remote.run(argv, timeout=_PATIENCE, check=False)
     if done.status == 0:
         return ""
     last = (done.stdout.strip().splitlines() or [f"{manager} ended with {done.status}"])[-1]
-    return f", which could not be installed: {plain(last)}"
+    return plain(last)
 
 
 def _named(tool: Tool, manager: Manager | None) -> str:

@@ -121,6 +121,19 @@ def test_worker_without_repositories_names_the_package(worker: StockWorker) -> N
     assert any(thin in note for note in workshop.notes)
 
 
+def test_one_unknown_package_does_not_keep_the_others_out(worker: StockWorker) -> None:
+    for program in ALL - {"lvm", "thin_check"}:
+        worker.put(program)
+    unknown = "echo no package thin-provisioning-tools; exit 4"
+    script = f'case "$*" in *thin*) {unknown} ;; *install*) {install("lvm")} ;; esac'
+    worker.put("zypper", script)
+    workshop = worker_tools.open_workshop(worker)
+    assert workshop.provide({"LVM2_member"})
+    assert workshop.unreadable == {}
+    assert workshop.notes[0].endswith("could not be installed: no package thin-provisioning-tools")
+    assert workshop.notes[1] == "the worker installed what its image lacks: lvm2"
+
+
 def test_unknown_worker_names_the_package_of_each_family(worker: StockWorker) -> None:
     workshop = worker_tools.open_workshop(worker)
     assert workshop.provide({"crypto_LUKS"})
