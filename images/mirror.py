@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small package repository for guests without the Internet: a flat one, served by the lab.
+"""A small package repository for guests and workers without the Internet, served by the lab.
 
 It holds a few packages and everything they depend on, whatever a guest has of it already, so that
 nothing depends on what this machine or a guest has installed.
@@ -14,7 +14,12 @@ from images import apt, cache
 from images.commands import reported, run, say
 
 SUITE: Final = "bookworm"
-PACKAGES: Final = ("cloud-init", "qemu-guest-agent")
+PACKAGES: Final = (
+    "cloud-init", "qemu-guest-agent",
+    # What a worker without our recipe installs for a guest on stacked disks.
+    "lvm2", "thin-provisioning-tools", "mdadm", "cryptsetup-bin", "dmsetup",
+    "btrfs-progs", "xfsprogs",
+)  # fmt: skip
 _STAMP: Final = ".digest"
 
 

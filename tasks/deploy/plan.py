@@ -26,6 +26,7 @@ from tradewind.model.report import DeployReport, Morphed
 from tradewind.model.run import Run
 from tradewind.model.storage import ReplicaVolume
 from tradewind.morphing.linux.packages import folder
+from tradewind.sources.images import conversion
 
 
 @step("find-replica-{request.machine}")
@@ -86,7 +87,12 @@ def furnish_machine(
     final: FinalDomain,
 ) -> FinalDomain:
     """Put the config drive and the UEFI variables beside the disks, as far as there are any."""
-    offer = HostOffer(ground.facts, ground.worker.image_pool, env.options.use_config_drive)
+    offer = HostOffer(
+        ground.facts,
+        ground.worker.image_pool,
+        conversion.to_qcow2,
+        with_config_drive=env.options.use_config_drive,
+    )
     with connect(env.destination) as connection:
         return furnish(connection, order, final, offer)
 

@@ -2,8 +2,6 @@
 """A guest in a real chroot: every shell script of ours runs there, beside made-up programs."""
 
 import hashlib
-import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,7 +30,7 @@ class ChrootedGuest(RemoteGuestTree):
 
     def __init__(self, root: Path, template: Path, files: Mapping[str, str | bytes]) -> None:
         super().__init__(LocalRemote(), str(root))
-        shutil.copytree(template, root, symlinks=True, copy_function=os.link)
+        small_root.copy(template, root)
         self.root = root
         self._own = set(files)
         for path, content in files.items():

@@ -125,9 +125,12 @@ class FakeConnection:
         for path, content in self.host.files.items():
             if path.rpartition("/")[0] == folder:
                 name = path.rpartition("/")[2]
+                # A folder's images are probed (storage_util.c); qcow2 has its size at byte 24.
+                qcow2 = content.startswith(b"QFI\xfb")
+                size = int.from_bytes(content[24:32], "big") if qcow2 else len(content)
                 volume = pool.createXML(
-                    f"<volume><name>{name}</name><capacity>{len(content)}</capacity>"
-                    "<target><format type='raw'/></target></volume>"
+                    f"<volume><name>{name}</name><capacity>{size}</capacity><target>"
+                    f"<format type='{'qcow2' if qcow2 else 'raw'}'/></target></volume>"
                 )
                 self.host.contents[volume.path()] = bytearray(content)
         return FakePool(pool, self.host)

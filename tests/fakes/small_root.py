@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A root file system that is just large enough for `chroot`, made from this machine's programs."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -25,6 +26,11 @@ def build(root: Path, programs: Sequence[str] = ()) -> Path:
         shutil.copy2(Path(found).resolve(), root / "usr/bin" / program)
         _copy_libraries(Path(found), root)
     return root
+
+
+def copy(template: Path, root: Path) -> None:
+    """Make another root of one that was built, without its bytes."""
+    shutil.copytree(template, root, symlinks=True, copy_function=os.link)
 
 
 def _copy_libraries(program: Path, root: Path) -> None:

@@ -24,6 +24,7 @@ from tradewind.model.label import Label, Purpose
 from tradewind.model.machine import FirmwareKind
 from tradewind.model.options import ProviderOptions
 from tradewind.model.storage import ReplicaVolume, Volume
+from tradewind.sources.images import conversion
 from tradewind.sources.libvirt.source import LibvirtSource
 from tradewind.units import MiB
 
@@ -148,7 +149,9 @@ def test_uefi_variables_and_config_drive_go_with_the_machine(
     order = domain_plan.DeploySpec(request, machine, (replica,), label, suits)
     try:
         final = domain_plan.compose(destination, order, options, offered)
-        means = attachments.HostOffer(offered, "worker-images", with_config_drive=True)
+        means = attachments.HostOffer(
+            offered, "worker-images", conversion.to_qcow2, with_config_drive=True
+        )
         final = attachments.furnish(destination, order, final, means)
         assert final.notes == ()
         assert final.nvram is not None

@@ -44,8 +44,13 @@ def _started(firmware: Firmware, source: Element, plan: FinalDomain) -> Element:
     if firmware.secure_boot:  # libvirt 9.0 takes the attribute beside the features only as "yes"
         os.append(E.loader(secure="yes"))
     if plan.nvram is not None:  # libvirt starts with a file that is there already as it is
-        os.append(E.nvram(plan.nvram))
+        os.append(E.nvram(plan.nvram, **_format(plan.nvram_format)))
     return os
+
+
+def _format(name: str) -> dict[str, str]:
+    """Say a store's format where it is not raw: libvirt knows no other before 9.2."""
+    return {} if name == "raw" else {"format": name}
 
 
 def architecture(description: str | None) -> str:

@@ -215,11 +215,21 @@ def _os_hint(document: Element) -> str | None:
     return attribute(document, f"metadata/{{{LIBOSINFO}}}libosinfo/{{{LIBOSINFO}}}os", "id")
 
 
-def variables_file(xml: str) -> str:
-    """Say in which file the host keeps the UEFI variables; empty when it is not said."""
-    return _variables_file(parse(xml))
+@dataclass(frozen=True, slots=True)
+class VariablesFile:
+    """Where a host keeps the UEFI variables, and in which format; `path` may be empty."""
+
+    path: str
+    format: str
 
 
-def _variables_file(document: Element) -> str:
-    """Read it in both spellings: as text, or with a <source> of its own (libvirt 8.5)."""
-    return text_at(document, "os/nvram") or attribute(document, "os/nvram/source", "file") or ""
+def variables_file(xml: str) -> VariablesFile:
+    """Say which file the description names, in both spellings: as text, or as a <source>.
+
+    The store has the format of the code where nothing else is said (qemuFirmwareEnsureNVRAM in
+    libvirt's qemu_firmware.c), and that is raw.
+    """
+    document = parse(xml)
+    path = text_at(document, "os/nvram") or attribute(document, "os/nvram/source", "file") or ""
+    said = attribute(document, "os/nvram", "format") or attribute(document, "os/loader", "format")
+    return VariablesFile(path, said or "raw")

@@ -19,10 +19,13 @@ from tradewind.domainxml.volume import VolumeFacts
 from tradewind.errors import NotFoundError
 from tradewind.host import storage
 from tradewind.host.storage import pools
+from tradewind.units import MiB
 
 # Another run may look into the same folder, and end the pool that both use.
 ATTEMPTS: Final = 3
 PAUSE: Final = 0.5
+# What an image of a few MiB has beside its data: qcow2's tables are four clusters of at most 2 MiB.
+METADATA: Final = 8 * MiB
 
 T = TypeVar("T")
 
@@ -32,17 +35,21 @@ def describe(connection: libvirt.virConnect, path: str) -> VolumeFacts:
     return _with_volume(connection, path, storage.describe_volume)
 
 
-def read(connection: libvirt.virConnect, path: str, limit: int) -> bytes:
-    """Read a raw file; NotFoundError when it cannot be, or is larger than `limit` bytes."""
+def read(connection: libvirt.virConnect, path: str, limit: int, image_format: str) -> bytes:
+    """Read a file of this format as it is: of an image that is not raw, all that is in its file.
+
+    NotFoundError when it cannot be read, is of another format, or larger than `limit` bytes.
+    """
 
     def take(volume: libvirt.virStorageVol) -> bytes:
         facts = storage.describe_volume(volume)
-        if facts.format != "raw" or facts.capacity > limit:
+        if facts.format != image_format or facts.capacity > limit:
             raise NotFoundError(
                 f"{path} is a {facts.format} file of {facts.capacity} bytes",
-                f"only raw files of at most {limit} bytes can be read",
+                f"only {image_format} files of at most {limit} bytes can be read",
             )
-        return storage.download_all(connection, volume, limit)
+        own = 0 if image_format == "raw" else METADATA
+        return storage.download_all(connection, volume, limit + own)
 
     return _with_volume(connection, path, take)
 

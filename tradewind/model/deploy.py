@@ -3,7 +3,7 @@
 
 from enum import StrEnum
 from ipaddress import ip_address
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field, SecretStr
 
@@ -123,6 +123,7 @@ class FinalDomain(Record):
     console_log: str | None = None
     config_drive: str | None = None
     nvram: str | None = None
+    nvram_format: Literal["raw", "qcow2"] = "raw"
     os_id: str | None = None
     origin: str = ""
     autostart: bool = False

@@ -25,7 +25,7 @@ close() {
         *) family=ip ;;
     esac
     if ! command -v nft >/dev/null; then
-        echo "open: the worker image has no nft"
+        echo "open: the worker image has no nft (package nftables)"
         return
     fi
     # A repeated step finds the table of the one before; all of it is applied at once or not at all.

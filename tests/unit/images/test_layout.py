@@ -18,7 +18,7 @@ def laid_out(name: str) -> Layout:
 
 
 def test_plain_recipes_have_none() -> None:
-    assert {"worker", "debian12-bios"} == set(recipe.names()) - set(LAID_OUT)
+    assert {"worker", "worker-stock", "debian12-bios"} == set(recipe.names()) - set(LAID_OUT)
 
 
 @pytest.mark.parametrize("name", LAID_OUT)

@@ -85,7 +85,7 @@ def test_without_nft_it_is_said_that_the_ports_are_open(programs: Programs) -> N
     (programs.folder / "echo").symlink_to("/bin/echo")
     programs.path = str(programs.folder)  # wherever this machine has its own
     assert close(programs, "198.18.0.1 51000 198.18.0.9 22") == [
-        "open: the worker image has no nft",
+        "open: the worker image has no nft (package nftables)",
         "started",
     ]
 

@@ -6,18 +6,17 @@ deployment, and kept while a finished machine uses them.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import libvirt
 
-from tradewind.domainxml.final import final_domain
-from tradewind.domainxml.native import firmware_file
-from tradewind.errors import HypervisorError, NotFoundError
-from tradewind.host import host_files, storage
+from tradewind.errors import HypervisorError
+from tradewind.host import storage
 from tradewind.host.facts import for_machine
 from tradewind.host.storage.naming import safe_name
+from tradewind.host.target import variable_store
 from tradewind.host.target.config_drive import config_drive
 from tradewind.host.target.domain_plan import DeploySpec
 from tradewind.model.deploy import FinalDomain
@@ -31,10 +30,15 @@ _STAYS: Final = "The UEFI variables of the source are not used: {why}."
 
 @dataclass(frozen=True, slots=True)
 class HostOffer:
-    """What the host offers, and what is asked for; `spare_pool` is a pool of files."""
+    """What the host offers, and what is asked for; `spare_pool` is a pool of files.
+
+    `pack` makes a qcow2 image of raw bytes, for firmware that keeps its variables in one. Its
+    second argument is what the image is called, for people.
+    """
 
     facts: HostFacts
     spare_pool: str
+    pack: Callable[[bytes, str], bytes]
     with_config_drive: bool = False
 
 
@@ -52,12 +56,15 @@ def furnish(
     if variables is None:
         return final
     facts = for_machine(connection, means.facts, final.hardware.machine_type)
-    chosen = _chosen_loader(connection, order.machine, final)
-    reason = misfit(connection, variables, (chosen,) if chosen else facts.loaders)
+    chosen = variable_store.choose(connection, order.machine, final, facts.loaders)
+    reason = variable_store.misfit(chosen, variables)
     if reason:
         return final.model_copy(update={"notes": (*final.notes, _STAYS.format(why=reason))})
-    path = _put(connection, pool, f"{stem}-nvram.fd", variables.content())
-    return final.model_copy(update={"nvram": path})
+    packed = chosen.format == "qcow2"
+    name = f"{stem}-nvram.{'qcow2' if packed else 'fd'}"
+    content = variables.content()
+    path = _put(connection, pool, name, means.pack(content, name) if packed else content)
+    return final.model_copy(update={"nvram": path, "nvram_format": chosen.format})
 
 
 def _pool_beside(
@@ -69,51 +76,11 @@ def _pool_beside(
     return next(files, spare)
 
 
-def _chosen_loader(
-    connection: libvirt.virConnect, machine: VirtualMachine, final: FinalDomain
-) -> str | None:
-    """Name the firmware that libvirt would start the machine with; None when it does not tell.
-
-    A host may have many: of 2 and 4 MiB, for Secure Boot, SEV or TDX, some of them without room
-    for variables. Which one fits the machine is libvirt's choice, made anew at each start. Asked
-    for QEMU's command line, it makes that choice and nothing else.
-    """
-    try:
-        command_line = connection.domainXMLToNative("qemu-argv", final_domain(machine, final))
-    except libvirt.libvirtError:
-        return None
-    return firmware_file(command_line)
-
-
-def misfit(connection: libvirt.virConnect, variables: UefiVariables, loaders: Sequence[str]) -> str:
-    """Say why the host's firmware cannot use a variable store; empty when each of it can.
-
-    Code and variables of edk2 are the two parts of one flash image, whose size is a power of two
-    (OvmfPkg/*.fdf); QEMU maps them one below the other. So they fit when their sizes add up to
-    one: 3568 and 528 KiB, or 1920 and 128.
-    """
-    try:
-        parts = [host_files.describe(connection, loader) for loader in loaders]
-    except NotFoundError as error:
-        return f"the host's firmware cannot be measured ({error.message})"
-    other = [part.path for part in parts if part.format != "raw"]
-    if other:
-        return f"the host's firmware {other[0]} is no raw file"
-    unfit = [part.path for part in parts if not _is_power(part.capacity + variables.size)]
-    if unfit or not parts:
-        return f"they are made for another firmware than the host's ({', '.join(unfit) or 'none'})"
-    return ""
-
-
 def _usable(final: FinalDomain, machine: VirtualMachine) -> UefiVariables | None:
     chosen = final.hardware
     same = chosen.firmware_of(machine.firmware) == machine.firmware
     uefi = machine.firmware.kind is FirmwareKind.UEFI
     return machine.variables if uefi and same and chosen.keep_uefi_variables else None
-
-
-def _is_power(number: int) -> bool:
-    return number & (number - 1) == 0
 
 
 def _put(connection: libvirt.virConnect, pool: str, name: str, content: bytes) -> str:

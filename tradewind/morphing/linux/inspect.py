@@ -25,6 +25,7 @@ from tradewind.morphing.linux import (
     os_release,
     roots,
     space,
+    worker_tools,
 )
 from tradewind.morphing.linux.blockdevices import place
 from tradewind.morphing.linux.facts import Tree
@@ -110,6 +111,7 @@ class _Inspection:
         """Put together what was found."""
         seen = names.on_disks(self._opened.contents.filesystems, self._disk_names)
         health.refuse_hibernated(seen)
+        worker_tools.refuse_unreadable(seen, self._opened.unreadable)
         readable = [f for f in seen if f.fstype in blockdevices.READABLE]
         trees = facts.read(self._remote, readable)
         seen = copies.told_apart(seen, trees)
@@ -152,7 +154,8 @@ class _Inspection:
         ]
         if locked and not self._machine.root_device:
             raise InspectionError(
-                f"{root} was found, but more is encrypted: {'; '.join(locked)}", KEY_HINT
+                f"{root} was found, but more is encrypted: {'; '.join(locked)}",
+                worker_tools.REMEDY if "crypto_LUKS" in self._opened.unreadable else KEY_HINT,
             )
 
     def _as_the_guest_calls_them(

@@ -7,6 +7,7 @@ from tradewind.errors import InspectionError
 from tradewind.morphing.linux.blockdevices import place
 from tradewind.morphing.linux.roots import Candidates
 from tradewind.morphing.linux.stacks import Opened
+from tradewind.morphing.linux.worker_tools import REMEDY
 
 _WINDOWS: Final = {"ntfs", "BitLocker"}
 KEY_HINT: Final = (
@@ -30,6 +31,8 @@ def nothing_found(error: InspectionError, ground: Candidates, opened: Opened) ->
              for where, why in closed.items()]  # fmt: skip
     message = f"{error.message}; found {', '.join(seen) or 'no file system at all'}"
     types = {f.fstype for f in (*ground.filesystems, *opened.contents.members)}
+    if any(member.fstype in opened.unreadable for member in opened.contents.members):
+        return InspectionError(message, REMEDY)
     if opened.closed_for_good("crypto_LUKS"):
         return InspectionError(message, KEY_HINT)
     if types & _WINDOWS:

@@ -209,12 +209,15 @@ def failure(confinement: Confinement) -> str:
 
 
 def run(
-    confinement: Confinement, command: Command, seconds: float
+    confinement: Confinement, command: Command, seconds: float, served: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end; StreamError when that takes too long. What it says is bounded."""
+    """Run a program to its end; StreamError when that takes too long. What it says is bounded.
+
+    `served` is the one folder that it may write to.
+    """
     with private_folder() as folder, ExitStack() as stack:
         output, errors = (stack.enter_context(TemporaryFile(dir=folder)) for _ in range(2))
-        process = _started(confinement, command, folder, None, output, errors)
+        process = _started(confinement, command, folder, served, output, errors)
         try:
             status = process.wait(seconds)
         except subprocess.TimeoutExpired:

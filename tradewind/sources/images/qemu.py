@@ -26,6 +26,7 @@ _START_SECONDS: Final = 30
 # Of each qcow2 file QEMU holds up to 32 MiB of its L1 table, and as much of the others. A check
 # counts all clusters of a file: two bytes each, 320 MiB for 10 TiB.
 _INFO: Final = Limits(memory=1 * GiB, cpu_seconds=_INFO_SECONDS)
+_CONVERT: Final = Limits(memory=1 * GiB, cpu_seconds=_INFO_SECONDS, file_size=64 * MiB)
 _CHECK: Final = Limits(memory=4 * GiB, cpu_seconds=_CHECK_SECONDS)
 _SERVER_MEMORY: Final = 4 * GiB
 # A server that does not end is not noticed by its time: it lasts as long as the transfer. By far
@@ -57,6 +58,19 @@ def check(image: Image) -> None:
     for layer in image.layers:
         if layer.format == "qcow2":
             _check(layer)
+
+
+def convert(image: Image, image_format: str, folder: Path, name: str) -> None:
+    """Write a small image, of one file, as a new file of another format into `folder`."""
+    room = confinement.find()
+    argv = (
+        "qemu-img", "convert", "-O", image_format, _described(room, image.layers),
+        f"{room.serve(folder)}/{name}",
+    )  # fmt: skip
+    command = Command(argv, _files(image.layers), _CONVERT)
+    done = confinement.run(room, command, _INFO_SECONDS, folder)
+    if done.returncode != 0:
+        raise _failure(image.path, _with_names(done.stderr, room, image.layers))
 
 
 def _check(layer: OpenLayer) -> None:

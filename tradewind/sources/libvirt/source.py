@@ -13,7 +13,7 @@ from tradewind.domainxml import machine as machine_xml
 from tradewind.errors import BadInputError, NotFoundError
 from tradewind.host import leftovers, storage
 from tradewind.host.connection import connect
-from tradewind.host.domain import checkpoints, domains, power, uefi
+from tradewind.host.domain import checkpoints, domains, power
 from tradewind.model.host import HostAccess
 from tradewind.model.machine import Disk, MachineSummary, VirtualMachine
 from tradewind.model.migrate import ShutDown
@@ -30,6 +30,7 @@ from tradewind.sources.libvirt import (
     snapshots,
     state,
     trial,
+    variables,
     versions,
 )
 from tradewind.sources.libvirt.tracking import no_bitmaps
@@ -62,11 +63,11 @@ class LibvirtSource:
         with connect(self.access) as connection:
             domain = domains.require_domain(connection, machine_id)
             machine = _describe(connection, domain)
-            variables, reason = uefi.read_variables(connection, domain, machine)
+            store, reason = variables.read_variables(connection, domain, machine)
             return machine.model_copy(
                 update={
                     "autostart": domains.starts_with_host(domain),
-                    "variables": variables,
+                    "variables": store,
                     "states": state.look(domain),
                     "dropped": (*machine.dropped, *reason),
                 }

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.libvirt_fakes import FakeConnection
+from tests.fakes.libvirt_fakes import DOCUMENTS, FakeConnection
 from tests.unit.host.target.test_domain_plan import PLAIN
 from tests.unit.test_iso import read
 from tradewind.domainxml.final import final_domain, shortfalls
@@ -44,6 +44,11 @@ def uefi(machine: VirtualMachine) -> VirtualMachine:
     )
 
 
+def packed(content: bytes, name: str) -> bytes:
+    """Stand for qemu-img, which tests of `sources.images.conversion` ask."""
+    return b"packed " + name.encode() + content
+
+
 SUITS = Suitability(cpu=CpuChoice(mode=CpuMode.MAXIMUM, migratable=True))
 
 
@@ -72,7 +77,7 @@ def furnished(
         order = domain_plan.DeploySpec(request, uefi, (replica,), mine, SUITS)
         final = domain_plan.compose(host, order, PLAIN, facts)
         seen = facts.model_copy(update={"loaders": loaders})
-        return furnish(host, order, final, HostOffer(seen, "images", config)), uefi
+        return furnish(host, order, final, HostOffer(seen, "images", packed, config)), uefi
 
     return make
 
@@ -132,6 +137,46 @@ def test_each_firmware_has_to_fit_where_libvirt_does_not_tell_its_choice(
 ) -> None:
     host.host.files[OTHER_LOADER] = bytes(4096 * KiB)
     assert furnished(loaders=(OTHER_LOADER, LOADER))[0].nvram is None
+
+
+def qcow2_of(size: int) -> bytes:
+    return b"QFI\xfb".ljust(24, b"\0") + size.to_bytes(8, "big")
+
+
+def test_firmware_of_qcow2_gets_its_variables_in_qcow2(
+    host: FakeConnection, furnished: Furnish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Libvirt 11.3 of Debian 13, with a descriptor of qcow2 files before its own."""
+    said = (DOCUMENTS / "qemu-argv-uefi-qcow2.txt").read_text()
+    host.host.files["/fw/OVMF_CODE_4M.qcow2"] = qcow2_of(3568 * KiB)
+    monkeypatch.setattr(host, "domainXMLToNative", lambda _format, _xml: said, raising=False)
+    final, machine = furnished()
+    assert final.nvram is not None
+    assert final.nvram.endswith("-nvram.qcow2")
+    name = final.nvram.rpartition("/")[2]
+    assert bytes(host.host.contents[final.nvram]) == packed(STORE, name)
+    assert f'<nvram format="qcow2">{final.nvram}</nvram>' in final_domain(machine, final)
+    assert not any("UEFI" in line for line in shortfalls(machine, final))
+
+
+def test_size_of_qcow2_firmware_is_that_of_its_flash(
+    host: FakeConnection, furnished: Furnish, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = (DOCUMENTS / "qemu-argv-uefi-qcow2.txt").read_text()
+    host.host.files["/fw/OVMF_CODE_4M.qcow2"] = qcow2_of(1920 * KiB)
+    monkeypatch.setattr(host, "domainXMLToNative", lambda _format, _xml: said, raising=False)
+    final, _ = furnished()
+    assert final.nvram is None
+    assert any(
+        "another firmware than the host's (/fw/OVMF_CODE_4M.qcow2)" in n for n in final.notes
+    )
+
+
+def test_raw_or_qcow2_is_not_guessed(host: FakeConnection, furnished: Furnish) -> None:
+    host.host.files["/fw/OVMF_CODE_4M.qcow2"] = qcow2_of(3568 * KiB)
+    final, _ = furnished(loaders=(LOADER, "/fw/OVMF_CODE_4M.qcow2"))
+    assert final.nvram is None
+    assert any("does not tell which firmware it will choose" in note for note in final.notes)
 
 
 def test_firmware_that_libvirt_would_choose_has_to_fit(

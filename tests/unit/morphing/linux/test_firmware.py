@@ -62,6 +62,17 @@ def test_a_partition_without_a_loader_is_refused(tmp_path: Path, chroot_template
         efi_fallback.apply(guest, UEFI, OPTIONS)
 
 
+def test_a_unified_image_alone_is_started_by_boot_entries(
+    tmp_path: Path, chroot_template: Path
+) -> None:
+    files = {f"{TOP}/Linux/abc-6.12.efi": "a kernel"}
+    outcome = efi_fallback.apply(
+        ChrootedGuest(tmp_path / "guest", chroot_template, files), UEFI, OPTIONS
+    )
+    assert not outcome.done
+    assert "bootctl install" in outcome.remedy
+
+
 def test_a_partition_that_is_not_mounted_is_told(tmp_path: Path, chroot_template: Path) -> None:
     guest = ChrootedGuest(tmp_path / "guest", chroot_template, {})
     hidden = UEFI.model_copy(update={"mounts": RED_HAT.mounts, "esp": "/dev/vdb15"})

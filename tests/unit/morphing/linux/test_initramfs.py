@@ -199,30 +199,162 @@ def test_a_guest_without_a_builder_is_told(tmp_path: Path, chroot_template: Path
         initramfs.apply(guest, RED_HAT, OPTIONS)
 
 
-def unified(content: bytes) -> bytes:
-    """Write the least of a PE file: a header at 64, an optional header of 16, two sections."""
-    header = bytearray(64 + 24 + 16 + 80)
+CONSOLES = "console=tty0 console=ttyS0,115200"
+
+
+def unified(
+    content: bytes, line: str = f"root=UUID=x ro {CONSOLES}", *, signed: bool = False
+) -> bytes:
+    """Write the least of a PE file: a header at 64, one of 240 bytes more, three sections."""
+    header = bytearray(64 + 24 + 240 + 120)
     header[60:64] = struct.pack("<I", 64)
-    header[64 + 6 : 64 + 8] = struct.pack("<H", 2)
-    header[64 + 20 : 64 + 22] = struct.pack("<H", 16)
-    rows = struct.pack("<8sIIII16x", b".linux", 8, 0, 512, len(header))
-    rows += struct.pack("<8sIIII16x", b".initrd", len(content), 0, 0, len(header) + 8)
-    header[104:] = rows
-    return bytes(header) + b"a kernel" + content + b"a signature"
+    header[64 + 6 : 64 + 8] = struct.pack("<H", 3)
+    header[64 + 20 : 64 + 22] = struct.pack("<H", 240)
+    header[64 + 24 : 64 + 26] = struct.pack("<H", 0x20B)
+    header[64 + 172 : 64 + 176] = struct.pack("<I", 11 if signed else 0)
+    parts = {b".linux": b"a kernel", b".cmdline": line.encode(), b".initrd": content}
+    rows, at = b"", len(header)
+    for name, part in parts.items():
+        rows += struct.pack("<8sIIII16x", name, len(part), 0, 512, at)
+        at += len(part)
+    header[64 + 24 + 240 :] = rows
+    return bytes(header) + b"".join(parts.values()) + b"a signature"
 
 
-@pytest.mark.parametrize("holds", [chroots.DRIVERS + chroots.PROGRAMS, chroots.BEFORE])
-def test_a_unified_image_is_read_and_not_changed(
-    tmp_path: Path, chroot_template: Path, holds: tuple[str, ...]
-) -> None:
+UKI = f"/boot/efi/EFI/Linux/abc-{NEW}.efi"
+# A fake ukify: what it makes was laid down before.
+UKIFY = """
+for word; do
+    case $word in
+        --initrd=*) initrd=${word#*=} ;;
+        --output=*) output=${word#*=} ;;
+    esac
+done
+[ -e "$initrd" ] || { echo "no initrd" >&2; exit 1; }
+cat "/var/lib/fake/uki" >"$output"
+"""
+
+
+def uki_guest(
+    tmp_path: Path, template: Path, before: bytes, after: bytes, *programs: str
+) -> ChrootedGuest:
+    """Make a guest that starts from one file; its ukify makes `after` of whatever it is given."""
     files = chroots.kernel(NEW)
-    del files[f"/boot/vmlinuz-{NEW}"], files[f"/boot/initramfs-{NEW}.img"]
-    path = f"/boot/efi/EFI/Linux/abc-{NEW}.efi"
-    files[path] = unified(gzip.compress(image(holds, NEW)))
-    guest = chroots.guest(tmp_path, chroot_template, files)
-    if holds is not chroots.BEFORE:
-        assert not initramfs.apply(guest, RED_HAT, OPTIONS).changed
-        return
-    with pytest.raises(MorphingError, match="in one file, without virtio_pci, virtio_blk"):
+    del files[f"/boot/initramfs-{NEW}.img"]
+    guest = chroots.guest(tmp_path, template, files | {UKI: before, "/var/lib/fake/uki": after})
+    for program in programs:
+        guest.program(program, UKIFY)
+    return guest
+
+
+GOOD = gzip.compress(image(chroots.DRIVERS + chroots.PROGRAMS, NEW))
+LACKING = gzip.compress(image(chroots.BEFORE, NEW))
+
+
+def test_a_unified_image_that_has_all_is_left_alone(tmp_path: Path, chroot_template: Path) -> None:
+    guest = uki_guest(tmp_path, chroot_template, unified(GOOD, signed=True), b"", "ukify")
+    assert not initramfs.apply(guest, RED_HAT, OPTIONS).changed
+
+
+def test_a_unified_image_is_made_anew_by_the_guests_ukify(
+    tmp_path: Path, chroot_template: Path
+) -> None:
+    before = unified(LACKING, "root=UUID=x ro")
+    guest = uki_guest(tmp_path, chroot_template, before, unified(GOOD), "ukify")
+    outcome = initramfs.apply(guest, RED_HAT, OPTIONS)
+    assert outcome.summary.endswith(f"virtio_scsi in the images of {NEW}")
+    (call,) = [call for call in guest.calls if call.startswith("ukify")]
+    initrd = f"{backup.FOLDER}/initrd-for-unified-{NEW}"
+    assert call == (
+        f"ukify build --linux=/boot/vmlinuz-{NEW} --initrd={initrd} --uname={NEW}"
+        f" --cmdline=root=UUID=x ro {CONSOLES} --os-release=@/etc/os-release"
+        f" --output={UKI}.tradewind-new"
+    )
+    assert not guest.exists(initrd)
+    assert (guest.root / backup.FOLDER.lstrip("/") / UKI.lstrip("/")).read_bytes() == before
+    assert not initramfs.apply(guest, RED_HAT, OPTIONS).changed
+
+
+def test_names_of_disks_in_a_unified_image_become_lasting(
+    tmp_path: Path, chroot_template: Path
+) -> None:
+    """Nothing else tells: the image has all drivers, and its root is a name of the old machine."""
+    named = RED_HAT.filesystems[2].model_copy(update={"names": ("/dev/sda3",)})
+    os = RED_HAT.model_copy(update={"filesystems": (*RED_HAT.filesystems[:2], named)})
+    guest = uki_guest(
+        tmp_path, chroot_template, unified(GOOD, "root=/dev/x resume=/dev/sda3"),
+        unified(GOOD, f"root=/dev/x resume=UUID=swap-uuid {CONSOLES}"), "ukify",
+    )  # fmt: skip
+    outcome = initramfs.apply(guest, os, OPTIONS)
+    assert outcome.summary == f"added lasting names of disks in the images of {NEW}"
+    assert "--cmdline=root=/dev/x resume=UUID=swap-uuid" in guest.calls[-1]
+
+
+def test_names_that_nothing_stays_for_are_told(tmp_path: Path, chroot_template: Path) -> None:
+    guest = uki_guest(tmp_path, chroot_template, unified(GOOD, "root=/dev/sdk9 ro"), b"")
+    outcome = initramfs.apply(guest, RED_HAT, OPTIONS)
+    assert not outcome.changed
+    assert outcome.remedy == f"{UKI} names /dev/sdk9, on no moved disk: look at it"
+
+
+def test_another_command_line_than_was_asked_for_is_refused(
+    tmp_path: Path, chroot_template: Path
+) -> None:
+    before, after = unified(LACKING), unified(GOOD, f"root=UUID=of-the-worker {CONSOLES}")
+    guest = uki_guest(tmp_path, chroot_template, before, after, "ukify")
+    with pytest.raises(MorphingError, match="rebuilt with another command line than 'root=UUID=x"):
         initramfs.apply(guest, RED_HAT, OPTIONS)
+    assert (guest.root / UKI.lstrip("/")).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("signed", "programs", "said"),
+    [
+        (False, (), "and nothing in the guest can make it anew"),
+        (True, ("ukify",), "and is signed with a key that the guest does not have"),
+    ],
+)
+def test_a_unified_image_that_cannot_be_made_is_refused_before_anything_is_built(
+    tmp_path: Path, chroot_template: Path, signed: bool, programs: tuple[str, ...], said: str
+) -> None:
+    before = unified(LACKING, signed=signed)
+    guest = uki_guest(tmp_path, chroot_template, before, unified(GOOD), *programs)
+    with pytest.raises(
+        MorphingError, match="in one file, without virtio_pci, virtio_blk"
+    ) as caught:
+        initramfs.apply(guest, RED_HAT, OPTIONS)
+    assert said in caught.value.message
     assert built(guest) == []
+    assert (guest.root / UKI.lstrip("/")).read_bytes() == before
+
+
+def test_a_guest_that_signs_its_images_signs_them_again(
+    tmp_path: Path, chroot_template: Path
+) -> None:
+    before, after = unified(LACKING, signed=True), unified(GOOD, signed=True)
+    guest = uki_guest(tmp_path, chroot_template, before, after, "ukify")
+    guest.put("/etc/kernel/uki.conf", "[UKI]\nSecureBootPrivateKey=/etc/kernel/secure-boot.key\n")
+    assert initramfs.apply(guest, RED_HAT, OPTIONS).changed
+    assert "ukify build --config=/etc/kernel/uki.conf --linux=" in guest.calls[-1]
+
+
+DEBIAN_ENTRY = f"/boot/efi/loader/entries/id-{NEW}.conf"
+
+
+@pytest.mark.parametrize("told", ["", "/etc/kernel/cmdline", "/usr/lib/kernel/cmdline"])
+def test_kernel_install_does_not_take_the_workers_command_line(
+    red_hat: ChrootedGuest, told: str
+) -> None:
+    options = "root=UUID=x ro systemd.machine_id=abc console=ttyS0"
+    red_hat.put(DEBIAN_ENTRY, f"title Linux\nlinux /id/{NEW}/linux\noptions {options}\n")
+    red_hat.put("/boot/efi/loader/entries/id-1.conf", "linux /id/1/linux\noptions root=UUID=y\n")
+    red_hat.program("kernel-install")
+    red_hat.put("/usr/bin/kernel-install", "")
+    if told:
+        red_hat.put(told, "root=UUID=z\n")
+    initramfs.apply(red_hat, RED_HAT, OPTIONS)
+    if told != "/usr/lib/kernel/cmdline":
+        wanted = "root=UUID=z\n" if told else "root=UUID=x ro console=ttyS0\n"
+        assert red_hat.read_text("/etc/kernel/cmdline") == wanted
+    else:
+        assert not red_hat.exists("/etc/kernel/cmdline")

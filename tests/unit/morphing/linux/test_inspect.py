@@ -18,6 +18,7 @@ from tradewind.errors import InspectionError
 from tradewind.model.guest import Family, GuestOS
 from tradewind.model.guest_keys import GuestKeys
 from tradewind.model.machine import Disk, VirtualMachine
+from tradewind.morphing.linux import worker_tools
 from tradewind.morphing.linux.boot import devices
 from tradewind.morphing.linux.inspect import Machine, described, inspect
 from tradewind.ports import Completed
@@ -39,6 +40,9 @@ class Worker(LocalRemote):
             "mdadm": (0, "array /dev/md100 1\nSAID=mdadm: not enough members\n", ""),
         }
         self._devices = devices
+        # What it says it lacks; all of it comes when packages are asked for, if they do.
+        self.lacks = ""
+        self.installs = (0, "", "")
 
     def run(
         self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 60, check: bool = True
@@ -47,6 +51,11 @@ class Worker(LocalRemote):
             kernel_names = "".join(f"{disk['name']}\n" for disk in self._listing)
             told = json.dumps({"blockdevices": self._listing})
             return Completed(tuple(argv), 0, f"{kernel_names}\n{told}", "")
+        if worker_tools._LOOK in argv:
+            return Completed(tuple(argv), 0, self.lacks, "")
+        if worker_tools._INSTALL in argv:
+            self.lacks = "" if self.installs[0] == 0 else self.lacks
+            return Completed(tuple(argv), *self.installs)
         for tool in ("lvm ", "mdadm ", "cryptsetup open", "device scan --forget"):
             if any(tool in word for word in argv):
                 return Completed(tuple(argv), *self.tools.get(tool.split()[0], (0, "", "")))
@@ -156,6 +165,51 @@ def test_each_way_to_name_a_file_system(tmp_path: Path, spec: str) -> None:
     assert os.mounts[1].device == "/dev/disk/by-id/virtio-tw1-part2"
     noted = ("/dev/sdb2 (/boot) is taken to be partition 2 of disk 2",)
     assert os.notes == (noted if spec == "/dev/sdb2" else ())
+
+
+def test_a_worker_that_installs_what_it_lacks_opens_the_disks(tmp_path: Path) -> None:
+    listing = [disk("vdb", part(1, "ext4", uuid="r00t"), part(2, "linux_raid_member"))]
+    with worker(listing, {"tw0-part1": system(tmp_path / "root")}, tmp_path) as remote:
+        remote.lacks = "program mdadm\nprogram dnf\nprogram zypper\n"
+        os = inspect(remote, ["tw0"])
+    assert "the worker installed what its image lacks: mdadm" in os.notes
+
+
+@pytest.mark.parametrize(
+    ("fstype", "program", "said"),
+    [
+        ("LVM2_member", "lvm", "disk 1, which stays closed (the worker image lacks lvm (package"),
+        ("linux_raid_member", "mdadm", "the worker image lacks mdadm (package mdadm), which could"),
+        ("crypto_LUKS", "cryptsetup", "the worker image lacks cryptsetup (package cryptsetup-bin)"),
+        (
+            "xfs",
+            "xfs_logprint",
+            "xfs on partition 1 of disk 1: the worker image lacks xfs_logprint",
+        ),
+    ],
+)
+def test_a_worker_that_cannot_read_the_disks_names_its_package(
+    tmp_path: Path, fstype: str, program: str, said: str
+) -> None:
+    listing = [disk("vdb", part(1, fstype))]
+    with worker(listing, {}, tmp_path) as remote:
+        remote.lacks = f"program {program}\nprogram dnf\nprogram zypper\n"
+        remote.installs = (100, "E: no network\n", "")
+        with pytest.raises(InspectionError, match="installed: E: no network") as caught:
+            inspect(remote, ["tw0"])
+    assert said in caught.value.message
+    assert "docs/howto/worker-image.md" in caught.value.hint
+
+
+def test_a_closed_container_beside_the_system_names_the_package(tmp_path: Path) -> None:
+    listing = [disk("vdb", part(1, "ext4", uuid="r00t"), part(2, "crypto_LUKS"))]
+    with worker(listing, {"tw0-part1": system(tmp_path / "root")}, tmp_path) as remote:
+        remote.lacks = "program cryptsetup\nprogram apt-get\nprogram zypper\n"
+        remote.installs = (1, "Error: Unable to find a match: cryptsetup\n", "")
+        with pytest.raises(InspectionError, match="more is encrypted") as caught:
+            inspect(remote, ["tw0"])
+    assert "cryptsetup (package cryptsetup), which could not" in caught.value.message
+    assert "docs/howto/worker-image.md" in caught.value.hint
 
 
 def machine(*disks: str, said: bool = True) -> Machine:

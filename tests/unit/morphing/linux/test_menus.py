@@ -109,6 +109,45 @@ def test_a_kernel_without_virtio_is_not_the_default(
             assert len(made.read_text(path)) == 1024
 
 
+@pytest.mark.parametrize(
+    ("conf", "after"),
+    [
+        ("timeout 3\n", f"default abc-{NEW}.efi\ntimeout 3\n"),
+        (f"default abc-{XEN}.efi\n", f"default abc-{NEW}.efi\n"),
+        (f"default ABC-{NEW[:6]}*\n", ""),
+    ],
+)
+def test_unified_images_are_entries_of_systemd_boot(
+    tmp_path: Path, chroot_template: Path, conf: str, after: str
+) -> None:
+    files: dict[str, str | bytes] = {"/boot/efi/loader/loader.conf": conf}
+    for version in (NEW, XEN):
+        files |= chroots.kernel(version)
+        del files[f"/boot/vmlinuz-{version}"]
+        files[f"/boot/efi/EFI/Linux/abc-{version}.efi"] = b"MZ a kernel\0"
+    made = chroots.guest(tmp_path, chroot_template, files)
+    outcome = default_kernel.apply(made, RED_HAT, OPTIONS)
+    assert outcome.changed is bool(after)
+    assert made.read_text("/boot/efi/loader/loader.conf") == (after or conf)
+    assert default_kernel.apply(made, RED_HAT, OPTIONS).summary == f"{NEW} starts"
+
+
+def test_comments_of_a_command_line_stay_comments() -> None:
+    text = "# ours\n\nroot=UUID=x ro\n"
+    new = commandline.changed("/etc/kernel/cmdline", text, lambda line: f"{line} quiet")
+    assert new == "# ours\n\nroot=UUID=x ro quiet\n"
+    assert commandline.lines("/etc/kernel/cmdline", text) == ["root=UUID=x ro"]
+
+
+def test_systemd_boot_is_told_the_whole_name_of_an_entry(
+    tmp_path: Path, chroot_template: Path
+) -> None:
+    made = guest(tmp_path, chroot_template, "systemd-boot", NEW, XEN)
+    default_kernel.apply(made, RED_HAT, OPTIONS)
+    said = made.read_text("/boot/efi/loader/loader.conf")
+    assert said == f"default id-{NEW}.conf\ntimeout 3\n#default x\n"
+
+
 def test_grubs_next_update_keeps_the_choice(tmp_path: Path, chroot_template: Path) -> None:
     made = guest(tmp_path, chroot_template, "grub", NEW, XEN)
     default_kernel.apply(made, RED_HAT, OPTIONS)
@@ -219,3 +258,12 @@ def test_without_a_boot_loader_that_is_told(tmp_path: Path, chroot_template: Pat
     made = ChrootedGuest(tmp_path / "guest", chroot_template, {})
     outcome = serial_console.apply(made, RED_HAT, OPTIONS)
     assert (outcome.changed, outcome.done) == (False, False)
+
+
+def test_a_command_line_in_a_unified_image_is_told(tmp_path: Path, chroot_template: Path) -> None:
+    files = {"/boot/efi/EFI/Linux/abc-6.12.efi": "a kernel", "/etc/kernel/cmdline": "root=UUID=x\n"}
+    made = ChrootedGuest(tmp_path / "guest", chroot_template, files)
+    outcome = serial_console.apply(made, RED_HAT, OPTIONS)
+    assert (outcome.changed, outcome.done) == (True, False)
+    assert outcome.summary == "the command line is inside a unified kernel image"
+    assert "console=ttyS0" in made.read_text("/etc/kernel/cmdline")

@@ -75,12 +75,28 @@ def test_a_kept_address_is_told(tmp_path: Path, found: GuestOS) -> None:
 def test_what_cannot_ask_is_told(tmp_path: Path, found: GuestOS) -> None:
     one = found.model_copy(update={"macs": (MAC,)})
     word = "ip=[2001:db8::5]::[2001:db8::1]:64:web:ens192:none"
-    conf = {"/etc/initramfs-tools/conf.d/net": "IP=10.0.0.5::10.0.0.1:255.255.255.0::ens192:off\n"}
+    conf = {"/etc/initramfs-tools/conf.d/net": "IP=[2001:db8::5]::[2001:db8::1]:64::ens192:off\n"}
     guest = guest_with(tmp_path, word, conf)
     interface_names.apply(guest, one, ASK)
     remedy = dhcp.apply(guest, one, ASK).remedy
     assert f"the kernel's command line gives a fixed address: {word}" in remedy
     assert "/etc/initramfs-tools/conf.d/net gives a fixed address in the initial RAM disk" in remedy
+
+
+@pytest.mark.parametrize("quote", ["", "'", '"'])
+def test_the_file_of_initramfs_tools_asks_too(tmp_path: Path, found: GuestOS, quote: str) -> None:
+    one = found.model_copy(update={"macs": (MAC,)})
+    path = "/etc/initramfs-tools/initramfs.conf"
+    text = (
+        f"DEVICE=\nIP={quote}10.0.0.5::10.0.0.1:255.255.255.0::ens192:off{quote} # for dropbear\n"
+    )
+    guest = guest_with(tmp_path, "", {path: text})
+    interface_names.apply(guest, one, ASK)
+    outcome = dhcp.apply(guest, one, ASK)
+    assert guest.read_text(path) == f"DEVICE=\nIP={quote}:::::ens192:dhcp{quote} # for dropbear\n"
+    assert path in outcome.summary
+    assert "fixed address" not in outcome.remedy
+    assert not dhcp.apply(guest, one, ASK).changed
 
 
 @pytest.mark.parametrize(

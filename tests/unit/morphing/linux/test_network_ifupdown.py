@@ -233,3 +233,34 @@ def test_a_nic_that_nothing_starts_is_told(tmp_path: Path, found: GuestOS, case:
     if case in {"by name", "in another file", "not at all"}:
         commands = network_readers.ifup(tmp_path / "read", read(guest), "-a")
         assert ("DHCP client" in commands or "dhclient" in commands) == (case != "not at all")
+
+
+LOGICAL = {
+    "named where it starts": f"auto eth0=office\n{FIXED.replace('eth0', 'office')}",
+    "chosen by a script": (
+        "auto eth0\nmapping eth0\n    script /bin/echo\n    map 52:54:00:aa:00:01 office\n"
+        + FIXED.replace("eth0", "office")
+    ),
+}
+
+
+@pytest.mark.parametrize("text", LOGICAL.values(), ids=LOGICAL)
+def test_a_logical_interface_is_no_name_of_a_nic(tmp_path: Path, found: GuestOS, text: str) -> None:
+    """Its NIC is tied to the name that is started; to be called "office" would leave it out."""
+    one = found.model_copy(update={"macs": (MAC,)})
+    guest = FakeDebian(tmp_path, RUNS | {MAIN: text})
+    assert interface_names.apply(guest, one, ASK).summary == f"eth0 is {MAC}"
+    dhcp.apply(guest, one, ASK)
+    changed = guest.read_text(MAIN)
+    assert "iface office inet dhcp" in changed
+    assert "iface eth0" not in changed
+    assert not dhcp.apply(guest, one, ASK).changed
+
+
+@needs_ifupdown
+def test_ifup_configures_the_nic_of_a_logical_interface(tmp_path: Path) -> None:
+    texts = {MAIN: LOGICAL["named where it starts"]}
+    commands = network_readers.ifup(tmp_path, texts, "-a")
+    assert "dev eth0 label eth0" in commands
+    (configured,) = ifupdown.interfaces(texts)
+    assert (configured.name, configured.static, configured.off) == ("eth0", True, "")

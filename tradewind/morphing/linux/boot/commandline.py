@@ -44,7 +44,8 @@ _OPTIONS: Final = re.compile(r"^(options[ \t])([^\n]*)()$", re.MULTILINE)
 _KERNELOPTS: Final = re.compile(r"^(kernelopts=)([^\n]*)()$", re.MULTILINE)
 _KERNEL: Final = re.compile(rf"^([ \t]*kernel[ \t]+\S+){_ROOTED}([^\n]*)()$", re.MULTILINE)
 _APPEND: Final = re.compile(rf"^([ \t]*append[ \t]){_ROOTED}([^\n]*)()$", re.MULTILINE | re.I)
-_WHOLE: Final = re.compile(r"\A()([^\n]+)()")
+# Comments are left out by kernel-install(8) since systemd 254.
+_WHOLE: Final = re.compile(r"\A((?:[ \t]*(?:#[^\n]*)?\n)*)([^#\n]+)()")
 _GRUB_DEFAULTS: Final = re.compile(
     r"^([ \t]*GRUB_CMDLINE_LINUX=[\"']?)((?<=\")[^\"\n]*|(?<=')[^'\n]*|(?<==)\S*)([\"']?)",
     re.MULTILINE,

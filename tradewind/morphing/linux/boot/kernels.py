@@ -77,7 +77,8 @@ class KernelVersion:
 
     `images` maps the path of each initial RAM disk to the drivers and programs in it,
     `compression` to the program that compressed it; `parameters` are those that dracut keeps in
-    them.
+    them. `commands` maps unified images to the command line in them, `signed` are those with a
+    signature.
     """
 
     version: str
@@ -87,6 +88,8 @@ class KernelVersion:
     images: dict[str, set[str]] = field(default_factory=dict)
     compression: dict[str, str] = field(default_factory=dict)
     parameters: set[str] = field(default_factory=set)
+    commands: dict[str, str] = field(default_factory=dict)
+    signed: set[str] = field(default_factory=set)
 
     @property
     def unfit(self) -> list[str]:
@@ -99,6 +102,11 @@ class KernelVersion:
     def unified(self) -> list[str]:
         """Those of its images that are one file with the kernel."""
         return [image for image in self.images if image.endswith(".efi")]
+
+    @property
+    def plain(self) -> list[str]:
+        """Those of its images that are files of their own."""
+        return [image for image in self.images if image not in self.unified]
 
     @property
     def special(self) -> bool:
@@ -152,6 +160,8 @@ def _note(kernel: KernelVersion, kind: str, value: str) -> None:
         "image": lambda: kernel.images.setdefault(value, set()),
         "holds": lambda: kernel.images.setdefault(path, set()).add(value),
         "compression": lambda: kernel.compression.update({path: value}),
+        "command": lambda: kernel.commands.update({path: value}),
+        "signed": lambda: kernel.signed.add(path),
         "parameters": lambda: kernel.parameters.update(filter(_LASTING.fullmatch, value.split())),
     }
     notes[about]()

@@ -6,9 +6,11 @@
 #                         guest's own program is asked where that finds nothing: lsinitrd took 14.3 s
 #                         for an image that is read here in 2.5 s. LIMIT: bytes that are decompressed
 #   compression FILE      the program that made it
-#   section FILE          the image in a unified kernel image (UAPI group, specification 5). It is a
-#                         PE file: at 60 is where the header is; rows of 40 bytes have name, size and
-#                         place of a section
+#   section FILE NAME     a section of a unified kernel image (UAPI group, specification 5): .initrd
+#                         or .cmdline. It is a PE file: at 60 is where the header is; rows of 40
+#                         bytes have name, size and place of a section
+#   signature FILE        the size of its signature, if it has one: the fifth of the directories that
+#                         end the optional header of a 64-bit image (PE32+, 0x20b)
 #
 # An image is one cpio archive or several in a row: first, perhaps, uncompressed ones with microcode,
 # then the compressed one. Format: Linux, Documentation/driver-api/early-userspace/buffer-format.
@@ -54,7 +56,7 @@ section() {
     row=$(od -An -v -tu2 -j $((pe + 20)) -N 2 "$1" | tr -d ' ')
     row=$((pe + 24 + row))
     while [ "$left" -gt 0 ] && [ "$left" -lt 97 ]; do
-        if [ "$(tail -c +$((row + 1)) "$1" | head -c 7)" = .initrd ]; then
+        if [ "$(tail -c +$((row + 1)) "$1" | head -c 8 | tr -d '\0')" = "$2" ]; then
             # shellcheck disable=SC2046 # four numbers
             set -- "$1" $(od -An -v -tu4 -j $((row + 8)) -N 16 "$1")
             tail -c +$(($5 + 1)) "$1" | head -c "$2"
@@ -63,8 +65,14 @@ section() {
         row=$((row + 40)) left=$((left - 1))
     done
 }
+signature() {
+    pe=$(od -An -v -tu4 -j 60 -N 4 "$1" | tr -d ' ')
+    kind=$(od -An -v -tx2 -j $((pe + 24)) -N 2 "$1" | tr -d ' ')
+    [ "$kind" = 020b ] || return 0
+    od -An -v -tu4 -j $((pe + 172)) -N 4 "$1" | tr -d ' ' | grep -vx 0
+}
 members() {
-    case $1 in *.efi) section "$1" >/run/tradewind-section; set -- /run/tradewind-section "$2" ;; esac
+    case $1 in *.efi) section "$1" .initrd >/run/tradewind-section; set -- /run/tradewind-section "$2" ;; esac
     { headers <"$1"; unpacked "$1" "$2" | headers; } >/run/tradewind-listing
     if grep -q '/modules' /run/tradewind-listing; then
         cat /run/tradewind-listing

@@ -53,15 +53,18 @@ class Menu:
     default: MenuEntry | None
 
 
-def read(texts: Mapping[str, str]) -> tuple[Menu, ...]:
-    """Read all menus of a guest from these files (`FILES`)."""
-    return tuple(_menus(texts))
+def read(texts: Mapping[str, str], unified: Sequence[str] = ()) -> tuple[Menu, ...]:
+    """Read all menus of a guest from these files (`FILES`), and from its unified kernel images.
+
+    systemd-boot lists the latter, given as paths, without a file of their own.
+    """
+    return tuple(_menus(texts, unified))
 
 
-def _menus(texts: Mapping[str, str]) -> Iterator[Menu]:
+def _menus(texts: Mapping[str, str], unified: Sequence[str]) -> Iterator[Menu]:
     described = _described(texts)
     for path in (p for p in LOADER_CONF if p in texts):
-        yield _systemd_boot(path, texts[path], described)
+        yield _systemd_boot(path, texts[path], [*described, *_unified(unified)])
     for path, text in texts.items():
         if path.endswith("/grub.cfg") and "blscfg" in text and described:
             yield _grub_described(path, texts, described)
@@ -84,13 +87,34 @@ def _described(texts: Mapping[str, str]) -> list[MenuEntry]:
     return sorted(found, key=lambda entry: natural(entry.name), reverse=True)
 
 
+def _unified(paths: Sequence[str]) -> Iterator[MenuEntry]:
+    for path in dict.fromkeys(paths):
+        name = path.rpartition("/")[2]
+        yield MenuEntry(name, name, path)
+
+
 def _systemd_boot(path: str, text: str, entries: Sequence[MenuEntry]) -> Menu:
-    """Its default is a pattern of file names. Format: loader.conf(5)."""
+    """Its default is a pattern of file names, the newest comes first. Format: loader.conf(5)."""
     said = SYSTEMD_DEFAULT.search(text)
-    pattern = said[2].removesuffix(".conf") if said else "*"
-    chosen = next((e for e in entries if fnmatchcase(e.name, pattern)), None)
-    default = chosen or next(iter(entries), None)
-    return Menu(path, SYSTEMD_DEFAULT, "default {}.conf\n", tuple(entries), default)
+    pattern = said[2].removesuffix(".conf").lower() if said else "*"
+    newest = sorted(entries, key=lambda entry: _version(entry.name), reverse=True)
+    listed = [MenuEntry(_file(entry.name), entry.title, entry.kernel) for entry in newest]
+    matching = (e for e in listed if fnmatchcase(_stem(e.name).lower(), pattern))
+    default = next(matching, None) or next(iter(listed), None)
+    return Menu(path, SYSTEMD_DEFAULT, "default {}\n", tuple(listed), default)
+
+
+def _file(name: str) -> str:
+    return name if name.endswith(".efi") else f"{name}.conf"
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix(".conf")
+
+
+def _version(name: str) -> list[tuple[int, str]]:
+    """Compare what follows the machine's name: "abc-6.12.efi" with "abc-6.1"."""
+    return natural(name.removesuffix(".efi").partition("-")[2] or name)
 
 
 def _grub_described(path: str, texts: Mapping[str, str], entries: Sequence[MenuEntry]) -> Menu:

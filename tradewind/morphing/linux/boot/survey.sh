@@ -37,6 +37,12 @@ for folder in /lib/modules/*; do
         case $path in *kdump* | *.tradewind-*) continue ;; esac
         [ "$images" = yes ] && [ -f "$path" ] || continue
         echo "$path" | tell image
+        case $path in *.efi)
+            # The longest command line of x86 (COMMAND_LINE_SIZE); more is no command line.
+            { section "$path" .cmdline | head -c 2048 | tr '\0\n\t' '   '; echo; } |
+                sed 's! *$!!' | tell "command $path"
+            signature "$path" | tell "signed $path" ;;
+        esac
         compression "$path" | tell "compression $path"
         members "$path" "$limit" >/run/tradewind-members
         grep -E "/($drivers)\.ko" /run/tradewind-members | names | tell "holds $path"

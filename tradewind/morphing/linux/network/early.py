@@ -16,6 +16,7 @@ _FOLDER: Final = "/etc/initramfs-tools/"
 PATTERNS: Final = ("/etc/initramfs-tools/initramfs.conf", "/etc/initramfs-tools/conf.d/*")
 
 _WORD: Final = re.compile(r"(?<![^\s\"'=])ip=([^\s\"']+)")
+_CONF: Final = re.compile(r"^([ \t]*IP=[\"']?)([^\s\"'#]+)", re.MULTILINE)
 _FIELD: Final = re.compile(r"(\[[^]]*\]|[^:\[]*)(?::|$)")
 _ADDRESS: Final = re.compile(r"\d+(\.\d+){3}")
 _TIE: Final = re.compile(r"(?<!\S)ifname=([^\s:]+):([0-9A-Fa-f:]{17})(?!\S)")
@@ -42,6 +43,11 @@ def names(command_lines: Sequence[str]) -> tuple[str, ...]:
 def with_dhcp(line: str) -> str:
     """Let a command line ask where it has a fixed IPv4 address: "ip=::::web:eth0:dhcp"."""
     return _WORD.sub(lambda match: f"ip={_asking(match[1])}", line)
+
+
+def conf_with_dhcp(text: str) -> str:
+    """Let a file of initramfs-tools ask where its IP= is a fixed IPv4 address."""
+    return _CONF.sub(lambda match: match[1] + _asking(match[2]), text)
 
 
 def fixed(line: str) -> tuple[str, ...]:

@@ -64,11 +64,13 @@ def interfaces(texts: Mapping[str, str]) -> tuple[Interface, ...]:
     for stanza in found:
         if is_name(stanza.interface):
             by_interface.setdefault(stanza.interface, []).append(stanza)
-    starting = ifupdown_sources.starting(texts)
+    starting, physical = ifupdown_sources.starting(texts), ifupdown_sources.physical(texts)
     configured = tuple(
-        _interface(name, its, serves=name in serving, starts=starting.has(name))
+        _interface(device, its, serves=name in serving, starts=starts)
         for name, its in by_interface.items()
         if name != "lo"
+        for device in physical.get(name, (name,))
+        if (starts := starting.has(name) or starting.has(device)) or is_name(device)
     )
     members = {name for name in serving - _WORDS if by_name(name) is InterfaceKind.NIC}
     return configured + mentioned(members, configured)
@@ -78,7 +80,8 @@ def _interface(name: str, its: Sequence[Stanza], *, serves: bool, starts: bool) 
     static = any(stanza.static for stanza in its)
     hardware = all(stanza.hardware for stanza in its)
     return Interface(
-        name=name,
+        name=name if is_name(name) else "",
+        pattern="" if is_name(name) else name.rpartition("/")[2],
         hardware=hardware,
         static=static,
         dhcp=any(stanza.dhcp for stanza in its),

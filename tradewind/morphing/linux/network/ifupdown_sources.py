@@ -66,6 +66,31 @@ def starting(texts: Mapping[str, str]) -> AutoInterfaces:
     return AutoInterfaces(frozenset(found))
 
 
+def physical(texts: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Say which interfaces become which logical ones: `auto eth0=office`, and mapping stanzas.
+
+    Which one a mapping's script chooses is known when it runs: each that it can is counted.
+    Patterns stay as they are.
+    """
+    found: dict[str, dict[str, None]] = {}
+    for path in files(texts):
+        for stanza in stanzas(texts[path]):
+            for device, logical in _logical(stanza):
+                found.setdefault(logical, {})[device] = None
+    return {logical: tuple(devices) for logical, devices in found.items()}
+
+
+def _logical(stanza: Stanza) -> Iterator[tuple[str, str]]:
+    words = stanza.words
+    if words[:1] == ["mapping"]:
+        for answers in (line.split() for line in stanza.lines[1:]):
+            if answers[:1] == ["map"]:
+                yield from ((device, answers[-1]) for device in words[1:])
+    elif words and words[0].startswith(("auto", "allow-")):
+        pairs = (word.partition("=") for word in words[1:])
+        yield from ((device, logical) for device, _, logical in pairs if logical)
+
+
 def files(texts: Mapping[str, str]) -> tuple[str, ...]:
     """Name the main file and those it includes, in order, among files that were read."""
     found = [MAIN] if MAIN in texts else []

@@ -5,7 +5,6 @@
 # shellcheck disable=SC2034 # `configure` reads it
 system_ids=
 configure "$@"
-if ! command -v lvm >/dev/null; then echo "the worker image has no LVM" >&2; exit 1; fi
 lvm vgs --foreign --reportformat json \
     -o vg_uuid,vg_name,vg_systemid,vg_missing_pv_count,vg_exported 2>/dev/null
 dmsetup info -c --noheadings --separator ' ' -o uuid,name 2>/dev/null

@@ -8,9 +8,10 @@ from typing import Final
 from tradewind.errors import MorphingError
 from tradewind.model.guest import FileSystem, Layer
 from tradewind.model.guest_keys import GuestKeys
-from tradewind.morphing.linux import blockdevices
+from tradewind.morphing.linux import blockdevices, worker_tools
 from tradewind.morphing.linux.blockdevices import DiskContents
 from tradewind.morphing.linux.stacks import luks, lvm, md
+from tradewind.morphing.linux.worker_tools import Workshop
 from tradewind.ports import Remote
 from tradewind.shell_programs import program
 
@@ -26,7 +27,7 @@ class Opened:
     """What the disks hold with every stack open that can be opened.
 
     `refused` says for the device of each member that stays closed why; `snapshots` are devices
-    that are copies of another.
+    that are copies of another. `unreadable` says by format what the worker cannot read, and why.
     """
 
     contents: DiskContents
@@ -34,6 +35,11 @@ class Opened:
     refused: dict[str, str] = field(default_factory=dict)
     snapshots: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    def kinds(self) -> set[str]:
+        """Name the formats of all that was found so far."""
+        return {f.fstype for f in (*self.contents.filesystems, *self.contents.members)}
 
     def closed(self, fstype: str) -> list[FileSystem]:
         """Members of a kind that may yet be opened."""
@@ -59,8 +65,26 @@ def open_stacks(remote: Remote, serials: Sequence[str], keys: GuestKeys) -> Open
 
     What stood on these disks before is taken down first: a second time starts afresh.
     """
+    workshop = worker_tools.open_workshop(remote)
+    while True:
+        opened = _open_all(remote, serials, keys, workshop)
+        if opened is not None:
+            opened.unreadable |= workshop.unreadable
+            opened.notes += workshop.notes
+            return opened
+
+
+def _open_all(
+    remote: Remote, serials: Sequence[str], keys: GuestKeys, workshop: Workshop
+) -> Opened | None:
+    """Open what can be; None: packages came meanwhile, which may have opened something as well."""
     opened = Opened(_listed(remote, serials, {}, first=True))
     for _ in range(_MOST_LAYERS):
+        if workshop.provide(opened.kinds()):
+            return None
+        for member in opened.contents.members:
+            if member.fstype in workshop.unreadable:
+                opened.refused[member.device] = workshop.unreadable[member.fstype]
         if not _open_level(remote, opened, keys):
             break
         opened.contents = _listed(remote, serials, opened.layers, first=False)

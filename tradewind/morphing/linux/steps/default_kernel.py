@@ -33,7 +33,7 @@ def apply(guest: GuestTree, os: GuestOS, options: MorphOptions) -> Outcome:
             f"({', '.join(k.version for k in found) or 'none'} found in /boot)",
             "install the distribution's standard kernel on the source, and transfer again",
         )
-    read = menus.read(files.read(guest, *menus.FILES))
+    read = _menus(guest, found)
     unfit = [m for m in read if (kernel := _kernel(m.default, found)) and kernel.unfit]
     for menu in unfit:
         _choose(guest, menu, best, found)
@@ -43,6 +43,11 @@ def apply(guest: GuestTree, os: GuestOS, options: MorphOptions) -> Outcome:
             changed=True, summary=f"{best.version} starts instead of {_names(unfit, found)}"
         )
     return _unchanged(read, found)
+
+
+def _menus(guest: GuestTree, found: Sequence[KernelVersion]) -> tuple[Menu, ...]:
+    unified = [path for kernel in found for path in kernel.paths if path.endswith(".efi")]
+    return menus.read(files.read(guest, *menus.FILES), unified)
 
 
 def _unchanged(read: Sequence[Menu], found: Sequence[KernelVersion]) -> Outcome:
@@ -106,7 +111,7 @@ def _with(text: str, menu: Menu, name: str) -> str:
 
 
 def _prove(guest: GuestTree, found: Sequence[KernelVersion]) -> None:
-    for menu in menus.read(files.read(guest, *menus.FILES)):
+    for menu in _menus(guest, found):
         kernel = _kernel(menu.default, found)
         if kernel and kernel.unfit:
             raise MorphingError(

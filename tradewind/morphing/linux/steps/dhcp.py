@@ -108,11 +108,17 @@ def _replace(guest: GuestTree, rewritten: Rewritten, done: _Done) -> None:
 
 
 def _ask_early(guest: GuestTree) -> list[str]:
-    """Let the initial RAM disk ask, where the kernel's command line has a fixed address."""
+    """Let the initial RAM disk ask, where the kernel's command line has a fixed address.
+
+    Debian's has a file for it, too: the image that carries that is renewed in the end.
+    """
     changed = []
-    for path, text in files.read(guest, *commandline.EFFECTIVE, *commandline.LASTING).items():
-        new = commandline.changed_everywhere(path, text, early.with_dhcp)
-        if new != text:
+    lines = files.read(guest, *commandline.EFFECTIVE, *commandline.LASTING)
+    new_texts = {p: commandline.changed_everywhere(p, t, early.with_dhcp) for p, t in lines.items()}
+    confs = files.read(guest, *early.PATTERNS)
+    new_texts |= {path: early.conf_with_dhcp(text) for path, text in confs.items()}
+    for path, new in new_texts.items():
+        if new != (lines | confs)[path]:
             backup.rewrite(guest, path, new)
             changed.append(path)
     return changed

@@ -54,6 +54,14 @@ def apply(guest: GuestTree, os: GuestOS, options: MorphOptions) -> Outcome:
                 copies = [(loader, fallback), *_companions(names, arch, loader)]
                 _copy(guest, top, vendor, copies)
                 return Outcome(changed=True, summary=f"{vendor}/{loader} copied to {fallback}")
+    if any(name.endswith(".efi") for name in folders.get("Linux", {})):
+        return Outcome(
+            changed=False,
+            done=False,
+            summary="only its own boot entries start a unified kernel image",
+            remedy="see that the UEFI variables go with the machine (keep_uefi_variables), or"
+            " install a boot loader on the source (`bootctl install`), and transfer again",
+        )
     raise MorphingError(
         f"no boot loader is in {top}: a new firmware cannot start the machine",
         "reinstall its boot loader on the source (`grub-install`), and transfer again",

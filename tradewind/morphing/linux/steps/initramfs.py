@@ -8,9 +8,10 @@ from typing import Final
 from tradewind.errors import MorphingError
 from tradewind.model.guest import GuestOS, MorphOptions, Outcome, Reach
 from tradewind.morphing import backup
-from tradewind.morphing.linux.boot import builders, kernels
+from tradewind.morphing.linux.boot import builders, devices, kernel_install, kernels, unified
 from tradewind.morphing.linux.boot.builders import Builder, ImageContents
 from tradewind.morphing.linux.boot.kernels import TIMEOUT, KernelVersion, Stack
+from tradewind.morphing.linux.boot.unified import Unifier
 from tradewind.morphing.linux.network import name_pins
 from tradewind.morphing.tree import tail
 from tradewind.ports import GuestTree
@@ -34,12 +35,15 @@ _ROOM: Final = program(__file__, "image_room.sh")
 _RESTORE: Final = 'cp -p "$1" "$2.tradewind-new" && mv -f "$2.tradewind-new" "$2"'
 # More than any image that was built here needed when there was none before.
 _FIRST_IMAGE: Final = 64 * MiB
+# Where an image that only goes into a unified one is made.
+_FOR_UNIFIED: Final = f"{backup.FOLDER}/initrd-for-unified-"
 
 
 @dataclass(slots=True)
 class _Work:
     """What was found, and what came of it."""
 
+    os: GuestOS
     fit: tuple[KernelVersion, ...]
     stack: Stack
     outdated: dict[str, list[str]]
@@ -47,7 +51,12 @@ class _Work:
     failed: dict[str, str] = field(default_factory=dict)
 
     def stale(self) -> tuple[KernelVersion, ...]:
-        return tuple(k for k in self.fit if k.lacking(self.stack) or self.changes(k))
+        return tuple(k for k in self.fit if self.lacking(k) or self.changes(k))
+
+    def lacking(self, kernel: KernelVersion) -> list[str]:
+        """Drivers and programs that an image lacks; also names of disks that stay."""
+        names = ["lasting names of disks"] if unified.renamed(kernel, self.os) else []
+        return [*kernel.lacking(self.stack), *names]
 
     def changes(self, kernel: KernelVersion) -> list[str]:
         """Files that were changed since one of its images was built."""
@@ -71,11 +80,12 @@ def apply(guest: GuestTree, os: GuestOS, options: MorphOptions) -> Outcome:
         )
     fit = tuple(kernel for kernel in found if not kernel.unfit)
     images = [image for kernel in fit for image in kernel.images]
-    work = _Work(fit, kernels.stack(guest, os), _outdated(guest, images))
+    work = _Work(os, fit, kernels.stack(guest, os), _outdated(guest, images))
     stale = work.stale()
     if stale:
         builder = builders.find(guest, os)
         builder.prepare(guest, _contents(stale, work.stack))
+        kernel_install.keep_command_line(guest, first, os)
         for kernel in sorted(stale, key=lambda kernel: kernel is not first):
             _rebuild(guest, builder, kernel, work, vital=kernel is first)
     return _outcome(work, stale, found)
@@ -101,14 +111,16 @@ def _rebuild(
     guest: GuestTree, builder: Builder, kernel: KernelVersion, work: _Work, *, vital: bool
 ) -> None:
     """Rebuild one kernel's images; the old ones are back when that, or the proof, fails."""
-    old = [image for image in kernel.images if image not in kernel.unified]
+    old = list(kernel.images)
     for image in old:
         backup.keep(guest, image)
     try:
-        _refuse_unified(kernel, work)
-        for image in old or [builder.image(kernel.version)]:
-            _build(guest, builder, kernel, image)
-        _prove(guest, kernel, work.stack)
+        unifier = _unifier(guest, kernel, work)
+        for image in kernel.plain or ([] if unifier else [builder.image(kernel.version)]):
+            _build(guest, builder.name, kernel, image, builder.command(kernel, image))
+        if unifier:
+            _unify(guest, builder, unifier, kernel, work)
+        _prove(guest, kernel, work)
     except MorphingError as error:
         for image in old:
             guest.run(["sh", "-c", _RESTORE, "sh", backup.FOLDER + image, image], timeout=300)
@@ -119,17 +131,34 @@ def _rebuild(
     work.rebuilt.append(kernel.version)
 
 
-def _refuse_unified(kernel: KernelVersion, work: _Work) -> None:
-    """Refuse what only its maker can change: it may be signed, with the command line in it."""
-    if kernel.unified:
-        reasons = ", ".join(kernel.lacking(work.stack) or work.changes(kernel))
-        raise MorphingError(
-            f"{kernel.unified[0]} has kernel and initial RAM disk in one file, without {reasons}",
-            "build it with them on the source (dracut --uefi, ukify), and transfer again",
-        )
+def _unifier(guest: GuestTree, kernel: KernelVersion, work: _Work) -> Unifier | None:
+    """Find what makes unified images, before anything is built; None where there are none."""
+    if not kernel.unified:
+        return None
+    lacking = ", ".join(work.lacking(kernel))
+    why = f"without {lacking}" if lacking else f"with an old {', '.join(work.changes(kernel))}"
+    return unified.find(guest, kernel, why)
 
 
-def _build(guest: GuestTree, builder: Builder, kernel: KernelVersion, image: str) -> None:
+def _unify(
+    guest: GuestTree, builder: Builder, unifier: Unifier, kernel: KernelVersion, work: _Work
+) -> None:
+    initrd = next(iter(kernel.plain), f"{_FOR_UNIFIED}{kernel.version}")
+    try:
+        if unifier.needs_initrd and not kernel.plain:
+            _build(guest, builder.name, kernel, initrd, builder.command(kernel, initrd))
+        for image in kernel.unified:
+            line = unified.command_line(kernel.commands.get(image, ""), work.os)
+            argv = unifier.command(kernel, image, initrd, line)
+            _build(guest, unifier.program, kernel, image, argv)
+    finally:
+        if not kernel.plain and guest.exists(initrd):
+            guest.remove(initrd)
+
+
+def _build(
+    guest: GuestTree, maker: str, kernel: KernelVersion, image: str, argv: Sequence[str]
+) -> None:
     free, size = (int(n) for n in guest.run(["sh", "-c", _ROOM, "sh", image]).stdout.split())
     needed = size * 5 // 4 if size else _FIRST_IMAGE
     if free < needed:
@@ -138,23 +167,29 @@ def _build(guest: GuestTree, builder: Builder, kernel: KernelVersion, image: str
             f"{needed // MiB + 1} MiB are needed",
             "remove old kernels on the source, and transfer again",
         )
-    argv = builder.command(kernel, image)
     done = guest.run(argv, timeout=TIMEOUT, check=False, reach=Reach.DISKS)
     if done.status != 0:
         raise MorphingError(
-            f"{builder.name} could not build the image of {kernel.version}\n{tail(done)}",
-            f"mend what it says on the source until `{builder.name}` succeeds, transfer again",
+            f"{maker} could not build the image of {kernel.version}\n{tail(done)}",
+            f"mend what it says on the source until `{maker}` succeeds, transfer again",
         )
 
 
-def _prove(guest: GuestTree, kernel: KernelVersion, stack: Stack) -> None:
+def _prove(guest: GuestTree, kernel: KernelVersion, work: _Work) -> None:
     after = kernels.survey(guest, [kernel.version])
-    lacking = after[0].lacking(stack) if after else kernel.loadable(stack)
+    lacking = work.lacking(after[0]) if after else kernel.loadable(work.stack)
     if lacking:
         raise MorphingError(
             f"the rebuilt image of {kernel.version} still lacks {', '.join(lacking)}",
             "look into the builder's configuration on the source for what leaves them out",
         )
+    for image, text in kernel.commands.items():
+        wanted = unified.command_line(text, work.os)
+        if after[0].commands.get(image, "").split() != wanted.split():
+            raise MorphingError(
+                f"{image} was rebuilt with another command line than {wanted!r}",
+                f"look at {unified.CMDLINE} and ukify's configuration on the source",
+            )
 
 
 def _outcome(
@@ -164,7 +199,7 @@ def _outcome(
     if not work.rebuilt:
         return Outcome(changed=False, summary="the drivers are in every image", remedy=remedy)
     rebuilt = [kernel for kernel in stale if kernel.version in work.rebuilt]
-    added = sorted({name for kernel in rebuilt for name in kernel.lacking(work.stack)})
+    added = sorted({name for kernel in rebuilt for name in work.lacking(kernel)})
     changed = sorted({path for kernel in rebuilt for path in work.changes(kernel)})
     what = [f"added {', '.join(added)}"] if added else []
     what += [f"renewed {', '.join(changed)}"] if changed else []
@@ -177,5 +212,8 @@ def _remedies(work: _Work, found: Sequence[KernelVersion]) -> Iterator[str]:
     if unfit:
         verb = "has" if len(unfit) == 1 else "have"
         yield f"{', '.join(unfit)} {verb} no VirtIO drivers and cannot be booted any more"
+    for kernel in work.fit:
+        for image, name in unified.left(kernel, work.os):
+            yield f"{image} names {name}, {devices.reason(name, work.os)}: look at it"
     for version, reason in work.failed.items():
         yield f"{version} keeps its old image and may not start: {reason}"

@@ -6,23 +6,24 @@ from collections.abc import Mapping
 from typing import Final
 
 from tradewind.errors import MorphingError
-from tradewind.model.guest import GuestOS, LayerKind, MorphOptions, Outcome
+from tradewind.model.guest import GuestOS, MorphOptions, Outcome
 from tradewind.morphing import backup, files
 from tradewind.morphing.linux.boot import commandline
+from tradewind.morphing.linux.boot.consoles import (
+    HAS_SERIAL,
+    SERIAL,
+    XEN,
+    asks_on_screen,
+    with_serial,
+)
 from tradewind.ports import GuestTree
 
-_SERIAL: Final = "console=ttyS0,115200"
-_SCREEN: Final = "console=tty0"
-# Consoles of Xen; what else belongs to them.
-_XEN: Final = re.compile(r"[ \t]*(?<!\S)(?:console=(?:hvc0|xvc0)\S*|xencons=\S*)")
-_HAS_SERIAL: Final = re.compile(r"(?<!\S)console=ttyS0")
-_HAS_SCREEN: Final = re.compile(r"(?<!\S)console=tty\d")
 # Either of GRUB's two variables does: both go to every entry but the one for recovery.
 _GRUB_HAS_SERIAL: Final = re.compile(
     r"^[ \t]*GRUB_CMDLINE_LINUX(?:_DEFAULT)?=[^\n]*\bconsole=ttyS0", re.MULTILINE
 )
-_FIRST_CONSOLE: Final = re.compile(r"(?<!\S)console=")
 
+_UNIFIED: Final = ("/boot/EFI/Linux", "/efi/EFI/Linux", "/boot/efi/EFI/Linux")
 _INITTAB: Final = "/etc/inittab"
 _SECURETTY: Final = "/etc/securetty"
 # SysV init's way to start a login prompt; others do it for every console of the kernel.
@@ -39,26 +40,34 @@ def applies_to(os: GuestOS, options: MorphOptions) -> bool:
 def apply(guest: GuestTree, os: GuestOS, options: MorphOptions) -> Outcome:
     """Add the console to every command line, and read all of them again."""
     texts = files.read(guest, *commandline.EFFECTIVE, *commandline.LASTING, _INITTAB, _SECURETTY)
-    screen_last = _asks_on_screen(os)
+    screen_last = asks_on_screen(os)
     new = {path: _changed(path, text, screen_last=screen_last) for path, text in texts.items()}
     changed = [path for path, text in new.items() if text != texts[path]]
     for path in changed:
         backup.rewrite(guest, path, new[path])
     if not _prove(files.read(guest, *commandline.EFFECTIVE)):
-        return Outcome(
-            changed=bool(changed),
-            done=False,
-            summary="no configuration of a boot loader that we can read",
-            remedy=f"add {_SERIAL} to the kernel's command line, or the console log stays empty",
-        )
+        return _unproven(guest, changed=bool(changed))
     if not changed:
         return Outcome(changed=False, summary="the kernel writes to ttyS0")
-    return Outcome(changed=True, summary=f"{_SERIAL} in {', '.join(changed)}")
+    return Outcome(changed=True, summary=f"{SERIAL} in {', '.join(changed)}")
 
 
-def _asks_on_screen(os: GuestOS) -> bool:
-    """Whether a passphrase is asked for at the start: on the last console that is named."""
-    return any(layer.kind is LayerKind.LUKS for f in os.filesystems for layer in f.layers)
+def _unproven(guest: GuestTree, *, changed: bool) -> Outcome:
+    """Say why no command line that is used at the next start was found."""
+    if any(name.endswith(".efi") for folder in _UNIFIED for name in guest.list(folder)):
+        return Outcome(
+            changed=changed,
+            done=False,
+            summary="the command line is inside a unified kernel image",
+            remedy=f"unless that image is made anew (step initramfs), add {SERIAL} to"
+            " /etc/kernel/cmdline and build it on the source, or the console log stays empty",
+        )
+    return Outcome(
+        changed=changed,
+        done=False,
+        summary="no configuration of a boot loader that we can read",
+        remedy=f"add {SERIAL} to the kernel's command line, or the console log stays empty",
+    )
 
 
 def _changed(path: str, text: str, *, screen_last: bool) -> str:
@@ -66,11 +75,11 @@ def _changed(path: str, text: str, *, screen_last: bool) -> str:
         return _with_prompt(_XEN_GETTY.sub("", text), text)
     if path == _SECURETTY:
         return text if "ttyS0" in text.split() else f"{text.rstrip()}\nttyS0\n"
-    if _GRUB_HAS_SERIAL.search(text) and not _XEN.search(text):
+    if _GRUB_HAS_SERIAL.search(text) and not XEN.search(text):
         return text
 
     def change(line: str) -> str:
-        return _with_serial(line, screen_last=screen_last)
+        return with_serial(line, screen_last=screen_last)
 
     if path == "/etc/default/grub":
         text = commandline.with_default(text, change(""))
@@ -83,27 +92,10 @@ def _with_prompt(inittab: str, before: str) -> str:
     return inittab + _GETTY if starts and not _SERIAL_GETTY.search(inittab) else inittab
 
 
-def _with_serial(line: str, *, screen_last: bool) -> str:
-    """Add the serial console to a command line that has none, and keep the screen."""
-    line = _XEN.sub("", line)
-    if _HAS_SERIAL.search(line):
-        return line
-    screen = "" if _HAS_SCREEN.search(line) else f" {_SCREEN}"
-    end = len(line.rstrip())
-    if not screen_last:
-        return f"{line[:end]}{screen} {_SERIAL}{line[end:]}" if end else f"{_SCREEN} {_SERIAL}"
-    first = _FIRST_CONSOLE.search(line)
-    if first:
-        return f"{line[: first.start()]}{_SERIAL} {line[first.start() : end]}{screen}{line[end:]}"
-    return f"{line[:end]} {_SERIAL}{screen}{line[end:]}"
-
-
 def _prove(texts: Mapping[str, str]) -> bool:
     """Look at every command line that is used at the next start; False when there is none."""
     lines = [(path, line) for path in texts for line in commandline.lines(path, texts[path])]
     for path, line in lines:
-        if not _HAS_SERIAL.search(line):
-            raise MorphingError(
-                f"{path} has a command line without {_SERIAL}: {line.strip()[:200]}"
-            )
+        if not HAS_SERIAL.search(line):
+            raise MorphingError(f"{path} has a command line without {SERIAL}: {line.strip()[:200]}")
     return bool(lines)
