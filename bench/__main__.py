@@ -15,7 +15,7 @@ from typing import Final
 
 from bench import results
 from bench.cases import Case, cases
-from bench.links import LINKS, Line, Link, raised
+from bench.links import LINKS, Link, OpenLink, raised
 from bench.movers import Measured, MoverName, Scene, move
 from bench.ours import OrderedDisk
 from bench.page import page
@@ -32,7 +32,7 @@ _NICE: Final = -5
 _RESULTS: Final = _ROOT / "bench" / "results.json"
 
 
-def measured(case: Case, line: Line, folder: Path, mover: MoverName) -> Measured:
+def measured(case: Case, line: OpenLink, folder: Path, mover: MoverName) -> Measured:
     """Move a case's disks once, to files that read as zero, and see that they arrived."""
     targets = [_target(folder, number) for number in range(len(case.images))]
     for image, target in zip(case.images, targets, strict=True):

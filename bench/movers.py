@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from bench import servers
-from bench.links import Line
+from bench.links import OpenLink
 from bench.ours import Order, OrderedDisk
 from tradewind.model.worker import HttpsAccess
 
@@ -29,7 +29,7 @@ class MoverName(StrEnum):
 class Scene:
     """A line, the disks at NBD sockets, files that read as zero, and a folder for the rest."""
 
-    line: Line
+    line: OpenLink
     disks: Sequence[OrderedDisk]
     targets: Sequence[Path]
     folder: Path
