@@ -36,7 +36,7 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Measurement:
     """Seconds, bytes on the wire in both directions, and the movers' peak memory in bytes."""
 
     seconds: float
@@ -44,7 +44,7 @@ class Measured:
     memory: int
 
 
-def move(mover: MoverName, scene: Scene) -> Measured:
+def move(mover: MoverName, scene: Scene) -> Measurement:
     """Move all disks of the scene at once."""
     if mover is MoverName.OURS:
         return _ours(scene)
@@ -56,10 +56,10 @@ def move(mover: MoverName, scene: Scene) -> Measured:
             for disk, port in zip(scene.disks, ports, strict=True)
         ]
         seconds, memory = _run_all(commands)
-        return Measured(seconds, scene.line.bytes() - before, memory)
+        return Measurement(seconds, scene.line.bytes() - before, memory)
 
 
-def _ours(scene: Scene) -> Measured:
+def _ours(scene: Scene) -> Measurement:
     """Run ours in a process of its own; the clock starts when Python has, as in a worker pool."""
     with servers.writer(scene.line, scene.folder, scene.targets) as access:
         before = scene.line.bytes()
@@ -72,7 +72,7 @@ def _ours(scene: Scene) -> Measured:
             cwd=Path(__file__).parents[1],
         )
         said = json.loads(done.stdout)
-        return Measured(said["seconds"], scene.line.bytes() - before, said["memory"])
+        return Measurement(said["seconds"], scene.line.bytes() - before, said["memory"])
 
 
 def _order(access: HttpsAccess, disks: Sequence[OrderedDisk]) -> Order:
