@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 import images
 from images import boot, mirror, qemu, recipe
-from images.boot import Guest
+from images.boot import BootedImage
 from images.commands import say
 from lab.linux_guests import LinuxGuest
 from tradewind.model.guest import MorphOptions, StepReport
@@ -66,7 +66,7 @@ def adapt(guest: LinuxGuest, disks: Sequence[Path]) -> tuple[StepReport, ...]:
     return done
 
 
-def _access(machine: Guest) -> HostAccess:
+def _access(machine: BootedImage) -> HostAccess:
     _, key = (machine.folder / "known_hosts").read_text().split(maxsplit=1)
     return HostAccess(
         host=qemu.LOOPBACK,

@@ -26,7 +26,7 @@ _HOST: Final = "guest"
 
 
 @dataclass(frozen=True, slots=True)
-class Guest:
+class BootedImage:
     """A running guest. `folder` holds its overlays, its console log and how to log in."""
 
     process: subprocess.Popen[bytes]
@@ -87,7 +87,9 @@ class Guest:
 
 
 @contextmanager
-def started(image: BuiltImage, hardware: Hardware, more: Sequence[str] = ()) -> Iterator[Guest]:
+def started(
+    image: BuiltImage, hardware: Hardware, more: Sequence[str] = ()
+) -> Iterator[BootedImage]:
     """Lend a guest that runs on overlays over the image's disks; it is ended at the end.
 
     `more` are further words for QEMU.
@@ -102,7 +104,7 @@ def started(image: BuiltImage, hardware: Hardware, more: Sequence[str] = ()) -> 
         argv += [*_firmware(image, folder), *more]
         with subprocess.Popen(argv, stdin=subprocess.DEVNULL) as process:
             try:
-                yield Guest(process, folder, port, time.monotonic())
+                yield BootedImage(process, folder, port, time.monotonic())
             finally:
                 process.kill()
 
