@@ -15,7 +15,7 @@ from typing import Final
 from images import keys, qemu
 from images.cache import BuiltImage
 from images.commands import run
-from images.recipe import Hardware
+from images.recipe import TrialHardware
 from tradewind.errors import TradewindError
 from tradewind.waiting import wait_for
 from tradewind.worker.keys import new_key_pair
@@ -88,7 +88,7 @@ class BootedImage:
 
 @contextmanager
 def started(
-    image: BuiltImage, hardware: Hardware, more: Sequence[str] = ()
+    image: BuiltImage, hardware: TrialHardware, more: Sequence[str] = ()
 ) -> Iterator[BootedImage]:
     """Lend a guest that runs on overlays over the image's disks; it is ended at the end.
 
@@ -109,7 +109,7 @@ def started(
                 process.kill()
 
 
-def _write_keys(hardware: Hardware, folder: Path) -> Path | None:
+def _write_keys(hardware: TrialHardware, folder: Path) -> Path | None:
     """Put what logs in into the folder; the guest gets its half from a seed or has it already."""
     if not hardware.seed:
         keys.write_private(folder / "key", keys.guest_key().read_text())

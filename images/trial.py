@@ -5,7 +5,7 @@ from images import boot, recipe
 from images.boot import BootedImage
 from images.builder import build
 from images.commands import say
-from images.recipe import Hardware
+from images.recipe import TrialHardware
 from tradewind.errors import LateError
 
 
@@ -16,7 +16,7 @@ def try_image(name: str, cpu: str, bus: str, timeout: float) -> None:
     """
     wanted = recipe.load(name).hardware
     chosen = {"cpu": cpu or wanted.cpu, "bus": bus or wanted.bus}
-    hardware = Hardware.model_validate(wanted.model_dump() | chosen)
+    hardware = TrialHardware.model_validate(wanted.model_dump() | chosen)
     image = build(name)
     say(
         f"image {name}: starting {image.digest} under TCG, CPU {hardware.cpu}, {hardware.bus} disks"
