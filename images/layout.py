@@ -26,7 +26,7 @@ BUILDER: Final = ("layout.py", "rpm.py", "stacking.py", "stacked.py", "standin.p
 _NAMESPACE: Final = uuid.UUID("5a1c64a5-6f0a-4a55-8a0f-6b9c7f5a9e02")
 
 
-class Disk(Record):
+class GptDisk(Record):
     """A disk with a GPT."""
 
     name: str
@@ -88,7 +88,7 @@ class Layout(Record):
     """The whole stack of one recipe."""
 
     firmware: Literal["bios", "uefi"]
-    disks: tuple[Disk, ...]
+    disks: tuple[GptDisk, ...]
     partitions: tuple[Partition, ...]
     arrays: tuple[Array, ...] = ()
     encrypted: tuple[Encrypted, ...] = ()
