@@ -19,7 +19,7 @@ from tradewind.model.guest_keys import GuestKey, GuestKeys
 from tradewind.model.machine import FirmwareKind
 from tradewind.morphing.confinement import on_files, run_inside
 from tradewind.morphing.linux import stacks
-from tradewind.morphing.linux.inspect import Machine, inspect
+from tradewind.morphing.linux.inspect import InspectionHints, inspect
 from tradewind.morphing.mount import mounted
 from tradewind.morphing.tree import RemoteGuestTree
 from tradewind.ports import Remote
@@ -109,7 +109,7 @@ def worker(
 
 def look(worker: Remote, stack: Stack) -> GuestOS:
     keys = GuestKeys(secrets=tuple(GuestKey.of(key) for key in stack.keys), origin="vault")
-    machine = Machine(firmware=FirmwareKind.UEFI, root_device=stack.root_device, keys=keys)
+    machine = InspectionHints(firmware=FirmwareKind.UEFI, root_device=stack.root_device, keys=keys)
     return inspect(worker, stack.serials, machine)
 
 

@@ -39,7 +39,7 @@ _ESP_FOLDERS: Final = ("/boot/efi", "/efi", "/boot")
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class InspectionHints:
     """What a person and the source say of the machine whose disks these are.
 
     `root_device` chooses between several systems, `keys` open what is encrypted. `disks` are all
@@ -60,11 +60,11 @@ class Machine:
         return [names[place] for place in self.moved]
 
 
-def described(vm: VirtualMachine, root_device: str, keys: GuestKeys) -> Machine:
+def described(vm: VirtualMachine, root_device: str, keys: GuestKeys) -> InspectionHints:
     """Say of a machine what inspection needs."""
     plugged = _plugged(vm)
     places = {disk.target: place for place, disk in enumerate(plugged)}
-    return Machine(
+    return InspectionHints(
         macs=[nic.mac for nic in vm.nics],
         firmware=vm.firmware.kind,
         root_device=root_device,
@@ -83,7 +83,9 @@ def _plugged(vm: VirtualMachine) -> list[SourceDisk]:
     return own if missing else told
 
 
-def inspect(remote: Remote, serials: Sequence[str], machine: Machine | None = None) -> GuestOS:
+def inspect(
+    remote: Remote, serials: Sequence[str], machine: InspectionHints | None = None
+) -> GuestOS:
     """Describe the operating system on the disks with these serials, in the machine's order.
 
     Stacks (arrays, containers, volume groups) stay open until `stacks.close`, unless this fails.
@@ -91,7 +93,7 @@ def inspect(remote: Remote, serials: Sequence[str], machine: Machine | None = No
     reached, are damaged or too full; it names what was found instead.
     """
     try:
-        return _Inspection(remote, serials, machine or Machine()).result()
+        return _Inspection(remote, serials, machine or InspectionHints()).result()
     except BaseException:
         close(remote, serials)
         raise
@@ -100,7 +102,7 @@ def inspect(remote: Remote, serials: Sequence[str], machine: Machine | None = No
 class _Inspection:
     """One look at a machine's disks."""
 
-    def __init__(self, remote: Remote, serials: Sequence[str], machine: Machine) -> None:
+    def __init__(self, remote: Remote, serials: Sequence[str], machine: InspectionHints) -> None:
         self._remote = remote
         self._machine = machine
         self._opened: Opened = open_stacks(remote, serials, machine.keys)
