@@ -26,7 +26,7 @@ from tradewind.model.record import Record
 POOL_TYPE: Final = "process"
 
 
-class What(StrEnum):
+class InstallAction(StrEnum):
     """What was done."""
 
     MADE = "made"
@@ -39,7 +39,7 @@ class Installed(Record):
 
     kind: str
     name: str
-    what: What
+    what: InstallAction
     notes: tuple[str, ...] = ()
 
 
@@ -51,16 +51,16 @@ def block_types(client: SyncPrefectClient) -> Iterator[Installed]:
         yield Installed(kind="block type", name=block.get_block_type_slug(), what=what)
 
 
-def _known_as(client: SyncPrefectClient, block: type[Block]) -> What:
+def _known_as(client: SyncPrefectClient, block: type[Block]) -> InstallAction:
     try:
         client.read_block_type_by_slug(block.get_block_type_slug())
     except ObjectNotFound:
-        return What.MADE
+        return InstallAction.MADE
     try:
         client.read_block_schema_by_checksum(block._calculate_schema_checksum())
     except ObjectNotFound:
-        return What.CHANGED
-    return What.LEFT
+        return InstallAction.CHANGED
+    return InstallAction.LEFT
 
 
 def work_pools(client: SyncPrefectClient) -> Iterator[Installed]:
@@ -74,14 +74,14 @@ def _work_pool(client: SyncPrefectClient, name: str) -> Installed:
         found = client.read_work_pool(name)
     except ObjectNotFound:
         client.create_work_pool(WorkPoolCreate(name=name, type=POOL_TYPE))
-        return Installed(kind="work pool", name=name, what=What.MADE)
+        return Installed(kind="work pool", name=name, what=InstallAction.MADE)
     if found.type != POOL_TYPE:
         raise BadInputError(
             f"work pool “{name}” is of type {found.type}, not {POOL_TYPE}",
             "rename or delete that pool, or name another one in prefect.yaml",
         )
     notes = ("it is paused: `tradewind resume`",) if found.is_paused else ()
-    return Installed(kind="work pool", name=name, what=What.LEFT, notes=notes)
+    return Installed(kind="work pool", name=name, what=InstallAction.LEFT, notes=notes)
 
 
 def deployments(client: SyncPrefectClient, *, reset: bool) -> Iterator[Installed]:
@@ -96,17 +96,17 @@ def _deployment(client: SyncPrefectClient, plan: Planned, *, reset: bool) -> Ins
         found = client.read_deployment_by_name(name)
     except ObjectNotFound:
         create(client, plan)
-        return Installed(kind="deployment", name=name, what=What.MADE)
+        return Installed(kind="deployment", name=name, what=InstallAction.MADE)
     if reset:
         create(client, plan)
-        return Installed(kind="deployment", name=name, what=What.CHANGED, notes=("reset",))
+        return Installed(kind="deployment", name=name, what=InstallAction.CHANGED, notes=("reset",))
     outdated = _outdated(found, plan)
     if outdated:
         client.update_deployment(found.id, DeploymentUpdate(**outdated))
     return Installed(
         kind="deployment",
         name=name,
-        what=What.CHANGED if outdated else What.LEFT,
+        what=InstallAction.CHANGED if outdated else InstallAction.LEFT,
         notes=(*outdated, *_tuned(found, plan)),
     )
 

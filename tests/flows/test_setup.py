@@ -14,7 +14,7 @@ from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 
 from cli.commands import drain
 from deployments import automations, installing, server, work_pool
-from deployments.installing import Installed, What
+from deployments.installing import InstallAction, Installed
 from deployments.project import planned
 from deployments.work_pool import Pool, Working
 from tests.fakes.prefect_server import Server
@@ -56,9 +56,9 @@ def test_everything_is_made_once(
     client: SyncPrefectClient, installed: dict[str, Installed]
 ) -> None:
     assert set(installed) == {"tradewind", *DEPLOYMENTS, *AUTOMATIONS}
-    assert {each.what for each in installed.values()} == {What.MADE}
+    assert {each.what for each in installed.values()} == {InstallAction.MADE}
     again = install(client)
-    assert {each.what for each in again.values()} == {What.LEFT}
+    assert {each.what for each in again.values()} == {InstallAction.LEFT}
     assert {each.notes for each in again.values()} == {()}
 
 
@@ -102,7 +102,7 @@ def test_what_an_operator_changed_is_left_and_named_until_a_reset(
     client.pause_automation(zombie.id)
 
     again = install(client)
-    assert again["sweep/sweep"].what is What.LEFT
+    assert again["sweep/sweep"].what is InstallAction.LEFT
     assert again["sweep/sweep"].notes == ("it has schedules of its own",)
     assert again["transfer/transfer"].notes == (
         "job_variables",
@@ -110,7 +110,7 @@ def test_what_an_operator_changed_is_left_and_named_until_a_reset(
         "it is paused",
         "it has schedules of its own",
     )
-    assert again["tradewind-zombie"].what is What.LEFT
+    assert again["tradewind-zombie"].what is InstallAction.LEFT
     assert again["tradewind-zombie"].notes == ("it is switched off",)
     (kept,) = client.read_deployment_by_name("sweep/sweep").schedules
     assert (kept.active, kept.schedule) == (False, every_night)
@@ -135,7 +135,7 @@ def test_what_the_code_says_otherwise_is_brought_up_to_date(
     assert install(client)["deploy/deploy"] == Installed(
         kind="deployment",
         name="deploy/deploy",
-        what=What.CHANGED,
+        what=InstallAction.CHANGED,
         notes=("entrypoint", "description", "tags"),
     )
     assert client.read_deployment_by_name("deploy/deploy").entrypoint == "flows/deploy.py:deploy"
@@ -146,7 +146,7 @@ def test_an_automation_follows_the_deployment_that_it_runs(
     client: SyncPrefectClient, installed: dict[str, Installed]
 ) -> None:
     client.delete_deployment(client.read_deployment_by_name("sweep/sweep").id)
-    assert install(client)["tradewind-sweep-after-crash"].what is What.CHANGED
+    assert install(client)["tradewind-sweep-after-crash"].what is InstallAction.CHANGED
     (after_crash,) = client.read_automations_by_name("tradewind-sweep-after-crash")
     sweep = client.read_deployment_by_name("sweep/sweep")
     (action,) = after_crash.actions
@@ -163,7 +163,7 @@ def test_pool_of_another_type_is_refused(
 
 def test_block_types_are_known_already(client: SyncPrefectClient) -> None:
     list(installing.block_types(client))
-    assert {each.what for each in installing.block_types(client)} == {What.LEFT}
+    assert {each.what for each in installing.block_types(client)} == {InstallAction.LEFT}
 
 
 def test_settings_that_should_be_others_are_named(client: SyncPrefectClient) -> None:
