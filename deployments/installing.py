@@ -18,7 +18,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound
 
 from blocks import ALL
-from deployments.project import Planned, planned
+from deployments.project import ProjectDeployment, planned
 from tradewind.errors import BadInputError
 from tradewind.model.record import Record
 
@@ -90,7 +90,7 @@ def deployments(client: SyncPrefectClient, *, reset: bool) -> Iterator[Installed
         yield _deployment(client, plan, reset=reset)
 
 
-def _deployment(client: SyncPrefectClient, plan: Planned, *, reset: bool) -> Installed:
+def _deployment(client: SyncPrefectClient, plan: ProjectDeployment, *, reset: bool) -> Installed:
     name = plan.full_name()
     try:
         found = client.read_deployment_by_name(name)
@@ -111,7 +111,7 @@ def _deployment(client: SyncPrefectClient, plan: Planned, *, reset: bool) -> Ins
     )
 
 
-def create(client: SyncPrefectClient, plan: Planned) -> None:
+def create(client: SyncPrefectClient, plan: ProjectDeployment) -> None:
     """Make a deployment, or make it anew: all it has is then as the plan says."""
     client.create_deployment(
         flow_id=client.create_flow(plan.flow()),
@@ -128,7 +128,7 @@ def create(client: SyncPrefectClient, plan: Planned) -> None:
     )
 
 
-def _defined(plan: Planned) -> dict[str, Any]:
+def _defined(plan: ProjectDeployment) -> dict[str, Any]:
     """Name what the code defines as Prefect names it."""
     return {
         "entrypoint": plan.entrypoint,
@@ -141,7 +141,7 @@ def _defined(plan: Planned) -> dict[str, Any]:
     }
 
 
-def _outdated(found: DeploymentResponse, plan: Planned) -> dict[str, Any]:
+def _outdated(found: DeploymentResponse, plan: ProjectDeployment) -> dict[str, Any]:
     """Name what the code defines otherwise now; job variables of the operator's own stay."""
     wanted = _defined(plan)
     wanted["job_variables"] = {**found.job_variables, **plan.job_variables}
@@ -151,7 +151,7 @@ def _outdated(found: DeploymentResponse, plan: Planned) -> dict[str, Any]:
     return outdated
 
 
-def _tuned(found: DeploymentResponse, plan: Planned) -> Iterator[str]:
+def _tuned(found: DeploymentResponse, plan: ProjectDeployment) -> Iterator[str]:
     """Name what the operator has set otherwise than prefect.yaml."""
     limit = found.global_concurrency_limit.limit if found.global_concurrency_limit else None
     strategy = found.concurrency_options and found.concurrency_options.collision_strategy.value
