@@ -32,7 +32,7 @@ _PENDING_ALONE: Final = 90
 _WITHOUT_PROCESS: Final = {"Suspended", "AwaitingConcurrencySlot"}
 
 
-class Working(Record):
+class TakenRun(Record):
     """A run that a worker has taken."""
 
     name: str
@@ -74,7 +74,7 @@ class Pool:
         """Let workers take runs again."""
         self._set_paused(is_paused=False)
 
-    def working(self) -> list[Working]:
+    def working(self) -> list[TakenRun]:
         """List the runs that a worker has taken and that have not ended, by name."""
         found = self._taken()
         working = [_working(run) for run in found if not self._is_abandoned(run)]
@@ -146,7 +146,7 @@ def missing_worker() -> Advice | None:
     )
 
 
-def _working(run: FlowRun) -> Working:
+def _working(run: FlowRun) -> TakenRun:
     began = run.start_time or run.expected_start_time
     since = began.astimezone().strftime("%Y-%m-%d %H:%M:%S") if began else "now"
-    return Working(name=run.name, state=run.state_name or "", since=since)
+    return TakenRun(name=run.name, state=run.state_name or "", since=since)

@@ -11,7 +11,7 @@ from rich.console import Console
 from tradewind.errors import LateError
 
 if TYPE_CHECKING:
-    from deployments.work_pool import Pool, Working
+    from deployments.work_pool import Pool, TakenRun
 
 console = Console()
 
@@ -50,14 +50,14 @@ def resume() -> None:
 
 
 def wait_until_idle(
-    found: "Pool", seconds: float | None, say: "Callable[[Sequence[Working]], None]"
+    found: "Pool", seconds: float | None, say: "Callable[[Sequence[TakenRun]], None]"
 ) -> None:
     """Return when no run of the pool has a process; say for which it waits, whenever they change.
 
     LateError: some still run; they are named.
     """
     deadline = None if seconds is None else time.monotonic() + seconds
-    said: Sequence[Working] = ()
+    said: Sequence[TakenRun] = ()
     while working := found.working():
         if working != said:
             say(working)
@@ -71,7 +71,7 @@ def wait_until_idle(
         time.sleep(EVERY)
 
 
-def _say(working: "Sequence[Working]") -> None:
+def _say(working: "Sequence[TakenRun]") -> None:
     console.print("waiting for:")
     for each in working:
         console.print(f"  {each.sentence()}", markup=False)

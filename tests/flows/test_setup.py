@@ -16,7 +16,7 @@ from cli.commands import drain
 from deployments import automations, installing, server, work_pool
 from deployments.installing import InstallAction, Installed
 from deployments.project import planned
-from deployments.work_pool import Pool, Working
+from deployments.work_pool import Pool, TakenRun
 from tests.fakes.prefect_server import Server
 from tradewind.errors import BadInputError, LateError, NotFoundError
 from tradewind.waiting import wait_for
@@ -180,7 +180,7 @@ class Impatient:
     def __init__(self) -> None:
         self.said: list[list[str]] = []
 
-    def __call__(self, working: Sequence[Working]) -> None:
+    def __call__(self, working: Sequence[TakenRun]) -> None:
         self.said.append([each.sentence().partition(" since")[0] for each in working])
 
 
