@@ -59,7 +59,7 @@ class AbandonedRun(Record):
         )
 
 
-class Pool:
+class WorkPool:
     """The pool that the deployments of prefect.yaml name."""
 
     def __init__(self, client: SyncPrefectClient, name: str) -> None:
@@ -124,11 +124,11 @@ class Pool:
 
 
 @contextmanager
-def pool() -> Iterator[Pool]:
+def pool() -> Iterator[WorkPool]:
     """Lend the work pool on the server that PREFECT_API_URL names."""
     (name,) = {each.pool for each in planned()}
     with told_apart(), get_client(sync_client=True) as client:
-        yield Pool(client, name)
+        yield WorkPool(client, name)
 
 
 def missing_worker() -> Advice | None:

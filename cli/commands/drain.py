@@ -11,7 +11,7 @@ from rich.console import Console
 from tradewind.errors import LateError
 
 if TYPE_CHECKING:
-    from deployments.work_pool import Pool, TakenRun
+    from deployments.work_pool import TakenRun, WorkPool
 
 console = Console()
 
@@ -50,7 +50,7 @@ def resume() -> None:
 
 
 def wait_until_idle(
-    found: "Pool", seconds: float | None, say: "Callable[[Sequence[TakenRun]], None]"
+    found: "WorkPool", seconds: float | None, say: "Callable[[Sequence[TakenRun]], None]"
 ) -> None:
     """Return when no run of the pool has a process; say for which it waits, whenever they change.
 

@@ -16,7 +16,7 @@ from cli.commands import drain
 from deployments import automations, installing, server, work_pool
 from deployments.installing import InstallAction, Installed
 from deployments.project import planned
-from deployments.work_pool import Pool, TakenRun
+from deployments.work_pool import TakenRun, WorkPool
 from tests.fakes.prefect_server import Server
 from tradewind.errors import BadInputError, LateError, NotFoundError
 from tradewind.waiting import wait_for
@@ -211,7 +211,7 @@ def test_drain_waits_for_what_has_a_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(drain, "EVERY", 0.01)
-    found, listener = Pool(client, "tradewind"), Impatient()
+    found, listener = WorkPool(client, "tradewind"), Impatient()
     found.pause()
     assert client.read_work_pool("tradewind").is_paused
     assert install(client)["tradewind"].notes == ("it is paused: `tradewind resume`",)
@@ -233,7 +233,7 @@ def test_drain_does_not_wait_for_a_run_whose_worker_was_killed_before_it_began(
     client: SyncPrefectClient, begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(work_pool, "_PENDING_ALONE", 1.0)
-    found, listener = Pool(client, "tradewind"), Impatient()
+    found, listener = WorkPool(client, "tradewind"), Impatient()
     begin("orphan", State(type=StateType.PENDING))
     with pytest.raises(LateError, match="still at work: orphan\n"):
         drain.wait_until_idle(found, 0, listener)  # a worker may be about to start it
@@ -251,7 +251,7 @@ def test_pending_run_is_waited_for_while_a_worker_lives(
     monkeypatch.setattr(work_pool, "_PENDING_ALONE", 0.0)
     client.send_worker_heartbeat("tradewind", "alive")
     begin("beginning", State(type=StateType.PENDING))
-    found = Pool(client, "tradewind")
+    found = WorkPool(client, "tradewind")
     assert [each.name for each in found.working()] == ["beginning"]
     assert found.abandoned() == []
 
@@ -261,7 +261,7 @@ def test_worker_that_is_missing_is_told_with_the_line_that_starts_one(
     client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(Pool, "has_workers", lambda _pool: False)
+        patch.setattr(WorkPool, "has_workers", lambda _pool: False)
         missing = work_pool.missing_worker()
     assert missing is not None
     assert missing.what.startswith("No worker runs")
@@ -280,4 +280,4 @@ def test_server_without_a_pool_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_drain_of_a_pool_that_is_not_there(client: SyncPrefectClient) -> None:
     with pytest.raises(NotFoundError, match="tradewind setup"):
-        Pool(client, "nowhere").pause()
+        WorkPool(client, "nowhere").pause()
