@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench import servers
 from bench.links import OpenLink
-from bench.ours import Order, OrderedDisk
+from bench.ours import MoveJob, OrderedDisk
 from tradewind.model.worker import HttpsAccess
 
 
@@ -75,8 +75,8 @@ def _ours(scene: Scene) -> Measurement:
         return Measurement(said["seconds"], scene.line.bytes() - before, said["memory"])
 
 
-def _order(access: HttpsAccess, disks: Sequence[OrderedDisk]) -> Order:
-    return Order(
+def _order(access: HttpsAccess, disks: Sequence[OrderedDisk]) -> MoveJob:
+    return MoveJob(
         address=access.address,
         port=access.port,
         ca_certificate=access.ca_certificate,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our mover in a process of its own. Usage: python -m bench.ours, an `Order` on standard input."""
+"""Our mover in a process of its own. Usage: python -m bench.ours, a `MoveJob` on stdin."""
 
 import json
 import sys
@@ -31,7 +31,7 @@ class OrderedDisk(Record):
     changed: tuple[tuple[int, int], ...] | None = None
 
 
-class Order(Record):
+class MoveJob(Record):
     """What to move, and where to; the secrets travel in the clear, through a pipe."""
 
     address: str
@@ -84,7 +84,7 @@ def _quiet(_: DiskProgress) -> None:
 
 def main() -> None:
     """Move, and print the seconds and the peak memory in bytes."""
-    order = Order.model_validate_json(sys.stdin.read())
+    order = MoveJob.model_validate_json(sys.stdin.read())
     begun = time.monotonic()
     open_writer = writers(order.access())
     jobs = [_job(number, disk, open_writer) for number, disk in enumerate(order.disks)]
