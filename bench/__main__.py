@@ -17,7 +17,7 @@ from bench import results
 from bench.cases import Case, cases
 from bench.links import LINKS, Link, OpenLink, raised
 from bench.movers import Measurement, MoverName, Scene, move
-from bench.ours import OrderedDisk
+from bench.ours import MovedDisk
 from bench.page import page
 from bench.results import Row
 from tradewind.sources.images import qemu
@@ -40,7 +40,7 @@ def measured(case: Case, line: OpenLink, folder: Path, mover: MoverName) -> Meas
     changes = case.changes() if mover is MoverName.OURS else None
     with ExitStack() as stack:
         disks = [
-            OrderedDisk(
+            MovedDisk(
                 socket=_serve(stack, image, folder, f"source-{n}"),
                 size=case.size,
                 changed=changes,

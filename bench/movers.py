@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench import servers
 from bench.links import OpenLink
-from bench.ours import MoveJob, OrderedDisk
+from bench.ours import MovedDisk, MoveJob
 from tradewind.model.worker import HttpsAccess
 
 
@@ -30,7 +30,7 @@ class Scene:
     """A line, the disks at NBD sockets, files that read as zero, and a folder for the rest."""
 
     line: OpenLink
-    disks: Sequence[OrderedDisk]
+    disks: Sequence[MovedDisk]
     targets: Sequence[Path]
     folder: Path
 
@@ -75,7 +75,7 @@ def _ours(scene: Scene) -> Measurement:
         return Measurement(said["seconds"], scene.line.bytes() - before, said["memory"])
 
 
-def _order(access: HttpsAccess, disks: Sequence[OrderedDisk]) -> MoveJob:
+def _order(access: HttpsAccess, disks: Sequence[MovedDisk]) -> MoveJob:
     return MoveJob(
         address=access.address,
         port=access.port,
@@ -87,13 +87,13 @@ def _order(access: HttpsAccess, disks: Sequence[OrderedDisk]) -> MoveJob:
     )
 
 
-def _nbdcopy(scene: Scene, disk: OrderedDisk, port: int) -> list[str]:
+def _nbdcopy(scene: Scene, disk: MovedDisk, port: int) -> list[str]:
     target = f"nbds://{scene.line.address}:{port}?tls-certificates={scene.folder}"
     source = f"nbd+unix:///?socket={disk.socket}"
     return ["nbdcopy", "--flush", "--destination-is-zero", source, target]
 
 
-def _qemu_img(scene: Scene, disk: OrderedDisk, port: int) -> list[str]:
+def _qemu_img(scene: Scene, disk: MovedDisk, port: int) -> list[str]:
     target = f"driver=nbd,host={scene.line.address},port={port},tls-creds=tls"
     return [
         "qemu-img", "convert", "-n", "-W", "-m", "16", "-t", "writeback", "--target-is-zero",

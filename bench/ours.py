@@ -23,7 +23,7 @@ from tradewind.streaming.copy_thread import CopyJob
 from tradewind.streaming.jobs import writers
 
 
-class OrderedDisk(Record):
+class MovedDisk(Record):
     """A disk of `size` bytes at an NBD socket; `changed` are (start, length), None: all of it."""
 
     socket: Path
@@ -40,7 +40,7 @@ class MoveJob(Record):
     client_certificate: str
     client_key: str = Field(repr=False)
     digest_key: str = Field(repr=False)
-    disks: tuple[OrderedDisk, ...]
+    disks: tuple[MovedDisk, ...]
 
     def access(self) -> HttpsAccess:
         """Say how to reach the service."""
@@ -54,7 +54,7 @@ class MoveJob(Record):
         )
 
 
-def changes(disk: OrderedDisk) -> Iterator[Extent]:
+def changes(disk: MovedDisk) -> Iterator[Extent]:
     """Say what is to be read, and that the rest is as it was."""
     position = 0
     for start, length in disk.changed or ():
@@ -66,7 +66,7 @@ def changes(disk: OrderedDisk) -> Iterator[Extent]:
         yield Extent(position, disk.size - position, ExtentKind.CLEAN)
 
 
-def _job(number: int, disk: OrderedDisk, open_writer: Callable[[str], DiskWriter]) -> CopyJob:
+def _job(number: int, disk: MovedDisk, open_writer: Callable[[str], DiskWriter]) -> CopyJob:
     whole = partial(nbd.extents, disk.socket, "", disk.size)
     return CopyJob(
         disk_id=str(number),
