@@ -105,17 +105,17 @@ def snapshot(wanted: SnapshotRequest) -> Iterator[LibvirtSnapshot]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ground:
+class _ScratchSetting:
     """The folder for scratch files, if one is named, and what confines QEMU."""
 
     pool: PurePosixPath | None
     confinement: str
 
 
-def _look(wanted: SnapshotRequest) -> _Ground:
+def _look(wanted: SnapshotRequest) -> _ScratchSetting:
     with connect(wanted.access) as connection:
         pool = scratch.folder_of_pool(connection, wanted.care)
-        return _Ground(pool, run_folders.confined_by(connection))
+        return _ScratchSetting(pool, run_folders.confined_by(connection))
 
 
 def _addresses(wanted: SnapshotRequest, folder: PurePosixPath) -> tuple[str, ...]:
