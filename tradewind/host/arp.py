@@ -16,7 +16,7 @@ from tradewind.ports import Remote
 from tradewind.remote import shell
 
 
-class _Entry(pydantic.BaseModel):
+class _Neighbour(pydantic.BaseModel):
     """What counts of an entry; one whose neighbour did not answer has no `lladdr`."""
 
     dst: IPv4Address
@@ -25,7 +25,7 @@ class _Entry(pydantic.BaseModel):
 
 # More than the kernel keeps (gc_thresh3 is 1,024 unless somebody raised it).
 MOST_ENTRIES: Final = 65536
-_TABLE = pydantic.TypeAdapter(Annotated[list[_Entry], pydantic.Field(max_length=MOST_ENTRIES)])
+_TABLE = pydantic.TypeAdapter(Annotated[list[_Neighbour], pydantic.Field(max_length=MOST_ENTRIES)])
 
 
 def addresses(host: HostAccess, mac: str) -> tuple[str, ...]:
