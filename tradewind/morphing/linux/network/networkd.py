@@ -55,7 +55,7 @@ _KEPT_OFF: Final = {"manual", "down", "always-down"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Network:
+class _NetworkFile:
     """One .network file with its drop-ins, the file first; `made` is what .netdev files make."""
 
     files: tuple[tuple[str, tuple[Section, ...]], ...]
@@ -167,11 +167,11 @@ def dhcp_config(texts: Mapping[str, str], nics: Sequence[GuestNic]) -> dict[str,
     return {f"{_OURS}{compact(nic.mac)}.network": _FILE.format(mac=nic.mac) for nic in nics}
 
 
-def _networks(texts: Mapping[str, str]) -> tuple[_Network, ...]:
+def _networks(texts: Mapping[str, str]) -> tuple[_NetworkFile, ...]:
     mains = [p for p in texts if p.startswith(FOLDER + "/") and p.endswith(".network")]
     made = _made(texts)
     return tuple(
-        _Network(
+        _NetworkFile(
             tuple(
                 (path, sections.parse(texts[path]))
                 for path in (main, *sorted(p for p in texts if p.startswith(f"{main}.d/")))
@@ -194,7 +194,7 @@ def _made(texts: Mapping[str, str]) -> dict[str, InterfaceKind]:
     return found
 
 
-def _interfaces(network: _Network) -> tuple[Interface, ...]:
+def _interfaces(network: _NetworkFile) -> tuple[Interface, ...]:
     allowed = matching.macs(network.parts)
     unmet = "MACAddress=" if allowed == () else matching.unmet(network.parts)
     return tuple(
@@ -214,7 +214,7 @@ def _interfaces(network: _Network) -> tuple[Interface, ...]:
     )
 
 
-def _identities(network: _Network, macs: Sequence[str]) -> list[tuple[str, str, str]]:
+def _identities(network: _NetworkFile, macs: Sequence[str]) -> list[tuple[str, str, str]]:
     """Say what tells its interfaces: name, address, patterns.
 
     All conditions hold together: where both are listed, each address has one of the names.
