@@ -38,7 +38,7 @@ class _Started(BaseModel):
     pid: _Number
 
 
-class _Status(BaseModel):
+class _ExecStatus(BaseModel):
     """What guest-exec-status returns; `printed` is base64."""
 
     exited: bool
@@ -47,7 +47,7 @@ class _Status(BaseModel):
 
 
 _STARTED: Final = TypeAdapter(_Started)
-_STATUS: Final = TypeAdapter(_Status)
+_STATUS: Final = TypeAdapter(_ExecStatus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def run(domain: libvirt.virDomain, argv: Sequence[str], *, timeout: float = 60) 
     order = {"path": path, "arg": arguments, "capture-output": True}
     question = _ask(domain, "guest-exec", order, _STARTED).model_dump()
 
-    def ended() -> _Status | None:
+    def ended() -> _ExecStatus | None:
         answer = _ask(domain, "guest-exec-status", question, _STATUS)
         return answer if answer.exited else None
 
@@ -89,7 +89,7 @@ def read_answer(text: str, limit: int = LARGEST_ANSWER) -> object:
     return answer["return"]
 
 
-def _text(answer: _Status) -> str:
+def _text(answer: _ExecStatus) -> str:
     try:
         printed = base64.b64decode(answer.printed)
     except ValueError:
