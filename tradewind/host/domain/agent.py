@@ -32,7 +32,7 @@ _Number = Annotated[int, Field(strict=True, ge=-(2**31), lt=2**32)]
 T = TypeVar("T")
 
 
-class _Started(BaseModel):
+class _ExecStarted(BaseModel):
     """What guest-exec returns."""
 
     pid: _Number
@@ -46,7 +46,7 @@ class _ExecStatus(BaseModel):
     printed: str = Field(default="", alias="out-data")
 
 
-_STARTED: Final = TypeAdapter(_Started)
+_STARTED: Final = TypeAdapter(_ExecStarted)
 _STATUS: Final = TypeAdapter(_ExecStatus)
 
 
