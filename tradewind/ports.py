@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from tradewind.model.guest import GuestOS, MorphOptions, Outcome, Reach
+from tradewind.model.guest import ChrootAccess, GuestOS, MorphOptions, Outcome
 from tradewind.model.machine import Disk, MachineSummary, VirtualMachine
 from tradewind.model.migrate import ShutDown
 from tradewind.model.overview import MachineOverview
@@ -262,7 +262,7 @@ class GuestTree(Protocol):
         *,
         timeout: float = 60,
         check: bool = True,
-        reach: Reach = Reach.FILES,
+        reach: ChrootAccess = ChrootAccess.FILES,
     ) -> Completed:
         """Run a command inside the guest's root; LateError names it when it did not end."""
         ...

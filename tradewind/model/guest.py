@@ -156,7 +156,7 @@ class GuestOS(Record):
         return self.file_system(path).layers
 
 
-class Reach(StrEnum):
+class ChrootAccess(StrEnum):
     """What a command inside the guest's root is lent beside the guest's files.
 
     `DISKS` are the guest's own as device nodes, for what builds boot images or reads boot sectors;

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from tradewind.errors import MorphingError
-from tradewind.model.guest import Reach
+from tradewind.model.guest import ChrootAccess
 from tradewind.morphing import guest_loader, guest_runner
 from tradewind.morphing.system_calls import call_filter
 from tradewind.morphing.wording import plain
@@ -39,7 +39,7 @@ def run_inside(
     remote: Remote,
     root: str,
     work: Sequence[str],
-    reach: Reach = Reach.FILES,
+    reach: ChrootAccess = ChrootAccess.FILES,
     *,
     stdin: bytes = b"",
     timeout: float = 60,
@@ -71,7 +71,7 @@ def program(*argv: str) -> tuple[str, ...]:
     return ("program", *argv)
 
 
-def inside(root: str, work: Sequence[str], reach: Reach = Reach.FILES) -> list[str]:
+def inside(root: str, work: Sequence[str], reach: ChrootAccess = ChrootAccess.FILES) -> list[str]:
     """Say how something is run in the guest, after `run_inside` has been used once."""
     return [*_started(), root, reach.value, _CALLS, *work]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tradewind.errors import LateError, MorphingError
-from tradewind.model.guest import Reach
+from tradewind.model.guest import ChrootAccess
 from tradewind.morphing import guest_files
 from tradewind.morphing.confinement import on_files, program, run_inside
 from tradewind.morphing.wording import plain
@@ -82,7 +82,7 @@ class RemoteGuestTree:
         """Set SELinux labels of files, whether or not the worker's kernel uses them."""
         words = [word for pair in labels for word in pair]
         for start in range(0, len(words), _LABELS * 2):
-            self._files("label", *words[start : start + _LABELS * 2], reach=Reach.LABELS)
+            self._files("label", *words[start : start + _LABELS * 2], reach=ChrootAccess.LABELS)
 
     def run(
         self,
@@ -90,7 +90,7 @@ class RemoteGuestTree:
         *,
         timeout: float = 60,
         check: bool = True,
-        reach: Reach = Reach.FILES,
+        reach: ChrootAccess = ChrootAccess.FILES,
     ) -> Completed:
         """Run a command inside the guest's root, with an environment of its own."""
         completed = self._inside(program(*argv), reach, timeout=timeout)
@@ -99,7 +99,11 @@ class RemoteGuestTree:
         return completed
 
     def _files(
-        self, *arguments: str, stdin: bytes = b"", timeout: float = 60, reach: Reach = Reach.FILES
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        timeout: float = 60,
+        reach: ChrootAccess = ChrootAccess.FILES,
     ) -> Completed:
         completed = self._inside(on_files(*arguments), reach, stdin=stdin, timeout=timeout)
         reason = _REASONS.get(completed.status)
@@ -109,7 +113,7 @@ class RemoteGuestTree:
         return completed
 
     def _inside(
-        self, work: Sequence[str], reach: Reach, *, stdin: bytes = b"", timeout: float
+        self, work: Sequence[str], reach: ChrootAccess, *, stdin: bytes = b"", timeout: float
     ) -> Completed:
         try:
             return run_inside(self._remote, self._root, work, reach, stdin=stdin, timeout=timeout)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from tradewind.model.guest import GuestOS, LayerKind, Reach
+from tradewind.model.guest import ChrootAccess, GuestOS, LayerKind
 from tradewind.ports import GuestTree
 from tradewind.shell_programs import program
 from tradewind.units import GiB
@@ -170,7 +170,7 @@ def stack(guest: GuestTree, os: GuestOS) -> Stack:
     """
     early = [mount for mount in os.mounts if mount.path in {"/", "/usr"}]
     devices = [mount.device for mount in early]
-    said = guest.run(["sh", "-c", _STACK, "sh", *devices], reach=Reach.DISKS)
+    said = guest.run(["sh", "-c", _STACK, "sh", *devices], reach=ChrootAccess.DISKS)
     below = [f for f in os.filesystems if f.device in {mount.device for mount in early}]
     kinds = [str(layer.kind) for filesystem in below for layer in filesystem.layers]
     names = dict.fromkeys([*(mount.fstype for mount in early), *kinds, *said.stdout.split()])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tradewind.errors import MorphingError, PackageError
-from tradewind.model.guest import Reach
+from tradewind.model.guest import ChrootAccess
 from tradewind.morphing.linux.packages.commands import INSTALL_TIMEOUT, UPDATE_TIMEOUT, patiently
 from tradewind.morphing.linux.packages.failure import Signs, explain
 from tradewind.morphing.tree import tail
@@ -151,7 +151,7 @@ class Apt:
         self, apt: Sequence[str], packages: Sequence[str], update: Sequence[str], *, network: bool
     ) -> None:
         before = self._packages()
-        reach = Reach.NETWORK if network else Reach.DISKS
+        reach = ChrootAccess.NETWORK if network else ChrootAccess.DISKS
         updated = patiently(self.guest, update, UPDATE_TIMEOUT, reach)
         install = [*apt, "install", "--no-install-recommends", *packages]
         argv = ["sh", "-c", _INSTALL, "sh", *install]
@@ -166,7 +166,7 @@ class Apt:
             [*_QUIETLY, "dpkg", "--configure", "-a", "--force-confold", "--force-confdef"],
             timeout=INSTALL_TIMEOUT,
             check=False,
-            reach=Reach.DISKS,
+            reach=ChrootAccess.DISKS,
         )
         there = {p.name for p in before if not p.gone}
         remembered = {p.name for p in before if p.gone}

@@ -5,7 +5,14 @@ import base64
 from dataclasses import dataclass
 from typing import Final
 
-from tradewind.model.guest import GuestDisk, GuestOS, MorphOptions, Outcome, PartitionTable, Reach
+from tradewind.model.guest import (
+    ChrootAccess,
+    GuestDisk,
+    GuestOS,
+    MorphOptions,
+    Outcome,
+    PartitionTable,
+)
 from tradewind.model.machine import FirmwareKind
 from tradewind.ports import GuestTree
 
@@ -81,5 +88,5 @@ def _generic(guest: GuestTree, disk: GuestDisk, first: bytes) -> _Start:
 def _sector(guest: GuestTree, disk: GuestDisk, number: int) -> bytes:
     # Beyond the end of the disk there is nothing; a hostile number leads there.
     argv = ["sh", "-c", _READ, "sh", disk.device, str(min(number, 2**40))]
-    said = guest.run(argv, reach=Reach.DISKS)
+    said = guest.run(argv, reach=ChrootAccess.DISKS)
     return base64.b64decode(said.stdout)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tradewind.errors import MorphingError
-from tradewind.model.guest import GuestOS, MorphOptions, Outcome, Reach
+from tradewind.model.guest import ChrootAccess, GuestOS, MorphOptions, Outcome
 from tradewind.morphing import backup
 from tradewind.morphing.linux.boot import builders, kernels
 from tradewind.morphing.linux.boot.builders import Builder, ImageContents
@@ -139,7 +139,7 @@ def _build(guest: GuestTree, builder: Builder, kernel: KernelVersion, image: str
             "remove old kernels on the source, and transfer again",
         )
     argv = builder.command(kernel, image)
-    done = guest.run(argv, timeout=TIMEOUT, check=False, reach=Reach.DISKS)
+    done = guest.run(argv, timeout=TIMEOUT, check=False, reach=ChrootAccess.DISKS)
     if done.status != 0:
         raise MorphingError(
             f"{builder.name} could not build the image of {kernel.version}\n{tail(done)}",
