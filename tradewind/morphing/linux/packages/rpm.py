@@ -29,7 +29,7 @@ _MARK: Final = "/run/tradewind-rpm-attempt"
 _NEEDED_BY: Final = re.compile(r"is needed by \(installed\) (\S+)")
 
 
-class Front(Protocol):
+class PackageFrontend(Protocol):
     """The program that finds packages and what they need: dnf, zypper."""
 
     @property
@@ -60,7 +60,7 @@ class Rpm:
     """A guest whose packages are rpm's; satisfies `ports.PackageSystem`."""
 
     guest: GuestTree
-    front: Front
+    front: PackageFrontend
     suffix: str = ".rpm"
 
     @property
