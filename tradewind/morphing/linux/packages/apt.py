@@ -9,7 +9,7 @@ from typing import Final
 from tradewind.errors import MorphingError, PackageError
 from tradewind.model.guest import ChrootAccess
 from tradewind.morphing.linux.packages.commands import INSTALL_TIMEOUT, UPDATE_TIMEOUT, patiently
-from tradewind.morphing.linux.packages.failure import Signs, explain
+from tradewind.morphing.linux.packages.failure import FailureSigns, explain
 from tradewind.morphing.tree import tail
 from tradewind.ports import GuestTree
 from tradewind.shell_programs import program
@@ -47,7 +47,7 @@ _STATES: Final = (
     "${db:Status-Status}\\t${Package}\\t${Version}\\t${Architecture}\\n",
 )  # fmt: skip
 
-_SIGNS: Final = Signs(
+_SIGNS: Final = FailureSigns(
     unreachable=("Could not resolve", "Temporary failure", "Unable to connect", "timed out"),
     not_found=("Unable to locate package", "has no installation candidate"),
     repositories="/etc/apt/sources.list*",

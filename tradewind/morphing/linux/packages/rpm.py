@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from tradewind.errors import MorphingError, PackageError
 from tradewind.model.guest import ChrootAccess
 from tradewind.morphing.linux.packages.commands import INSTALL_TIMEOUT, UPDATE_TIMEOUT, patiently
-from tradewind.morphing.linux.packages.failure import Signs, explain
+from tradewind.morphing.linux.packages.failure import FailureSigns, explain
 from tradewind.ports import Completed, GuestTree
 from tradewind.shell_programs import program
 
@@ -38,7 +38,7 @@ class PackageFrontend(Protocol):
         ...
 
     @property
-    def signs(self) -> Signs:
+    def signs(self) -> FailureSigns:
         """What it says for each reason to fail."""
         ...
 
