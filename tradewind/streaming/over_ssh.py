@@ -4,7 +4,7 @@
 from tradewind.model.worker import SshAccess
 from tradewind.remote.route import Route
 from tradewind.streaming.bandwidth import Bandwidth
-from tradewind.streaming.writer import UNLIMITED, ServiceWriter, Terms, take
+from tradewind.streaming.writer import UNLIMITED, ServiceWriter, StreamTerms, take
 
 
 def open_writer(
@@ -20,5 +20,5 @@ def open_writer(
     """
     login = access.worker.login
     stream = Route(access.worker.via).command(login, access.command, timeout)
-    terms = Terms(access.digest_key, bandwidth)
+    terms = StreamTerms(access.digest_key, bandwidth)
     return take(stream, serial, f"{login.host} over SSH", terms)

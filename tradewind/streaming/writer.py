@@ -38,7 +38,7 @@ UNLIMITED: Final = Bandwidth(unlimited)
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class StreamTerms:
     """What both ends agreed on: the secret of their digests, and how fast we may send."""
 
     digest_key: SecretStr
@@ -64,7 +64,7 @@ class ServiceWriter:
         give_back: Callable[[], None],
         serial: str,
         where: str,
-        terms: Terms,
+        terms: StreamTerms,
     ) -> None:
         self._stream = stream
         self._connection = connection = stream.connection
@@ -242,7 +242,7 @@ def _remedy(alert: str) -> str:
 
 
 def take(
-    lent: AbstractContextManager[Stream], serial: str, where: str, terms: Terms
+    lent: AbstractContextManager[Stream], serial: str, where: str, terms: StreamTerms
 ) -> ServiceWriter:
     """Take a stream to the service until the writer is closed, and let the service answer once.
 
