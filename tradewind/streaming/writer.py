@@ -19,7 +19,7 @@ from tradewind.plain_text import plain
 from tradewind.ports import Range
 from tradewind.remote.client import Stream
 from tradewind.streaming import writer_service
-from tradewind.streaming.answers import Answers, Facts, read_facts
+from tradewind.streaming.answers import Answers, ServiceFacts, read_facts
 from tradewind.streaming.bandwidth import Bandwidth, unlimited
 from tradewind.streaming.compression import Compressor
 from tradewind.units import MiB
@@ -93,7 +93,7 @@ class ServiceWriter:
         self._tagger = writer_service.Tagger(self._digest_key, self._digest)
         self._compressor = Compressor(writer_service.libzstd() if facts.zstd else None)
 
-    def _common_digest(self, facts: Facts) -> str:
+    def _common_digest(self, facts: ServiceFacts) -> str:
         for name in writer_service.digest_names():
             if name in facts.digests:
                 return name
