@@ -37,7 +37,7 @@ _REMEDY: Final = "give that machine disks of its own, or undefine it; then try a
 
 
 @dataclass(frozen=True, slots=True)
-class User:
+class VolumeUser:
     """A domain, and all that it names; `own_of` is the run of a temporary one of ours.
 
     What lies below `unfollowed` is not in its XML: it is shut off.
@@ -57,7 +57,7 @@ class Uses:
     """
 
     host: str
-    users: tuple[User, ...]
+    users: tuple[VolumeUser, ...]
     paths: dict[str, str]
     below: dict[str, str]
 
@@ -77,7 +77,7 @@ class Uses:
             yield path
             path = self.below.get(path)
 
-    def reach(self, user: User) -> frozenset[str]:
+    def reach(self, user: VolumeUser) -> frozenset[str]:
         """Name all that a domain needs: what it names, and what lies below."""
         return frozenset(path for name in user.names for path in self.chain(name))
 
@@ -131,7 +131,7 @@ def run_of(volume: str) -> str:
     return found.group(1) if found else ""
 
 
-def _users(connection: libvirt.virConnect) -> Iterator[User]:
+def _users(connection: libvirt.virConnect) -> Iterator[VolumeUser]:
     """Look at all domains; each question is one for all of them, as far as libvirt lets us."""
     running = _named(connection, libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
     defined = _named(connection, libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT)
@@ -145,7 +145,7 @@ def _users(connection: libvirt.virConnect) -> Iterator[User]:
                 raise
             continue  # it ended at this moment, as another run's worker does
         shut_off = domain.name() not in running
-        yield User(
+        yield VolumeUser(
             name=domain.name(),
             names=frozenset(place for xml in documents for place in locations(xml)),
             unfollowed=layered_files(documents[0]) if shut_off else frozenset(),
