@@ -112,7 +112,7 @@ def _is_missed(ledger: Ledger, label: Label) -> bool:
 def _settle(
     connection: libvirt.virConnect,
     ledger: Ledger,
-    uses: volume_users.Uses,
+    uses: volume_users.VolumeUsers,
     name: str,
     label: Label,
 ) -> Iterator[str]:
@@ -142,7 +142,7 @@ def _settle(
     yield from hand_over(connection, run, taken)
 
 
-def _has(uses: volume_users.Uses, name: str, volume: libvirt.virStorageVol | None) -> bool:
+def _has(uses: volume_users.VolumeUsers, name: str, volume: libvirt.virStorageVol | None) -> bool:
     if volume is None:
         return False
     (user,) = (user for user in uses.users if user.name == name)

@@ -50,7 +50,7 @@ class VolumeUser:
 
 
 @dataclass(frozen=True, slots=True)
-class Uses:
+class VolumeUsers:
     """Who has what on a host, as it said at one moment.
 
     `paths` gives the path of pool/volume; `below` what lies below a path.
@@ -115,9 +115,9 @@ def require_unused(
         raise BusyError(f"volumes are in use on {uses.host}: {', '.join(found)}", _REMEDY)
 
 
-def survey(connection: libvirt.virConnect) -> Uses:
+def survey(connection: libvirt.virConnect) -> VolumeUsers:
     """Ask a host who has what at this moment."""
-    uses = Uses(connection.getHostname(), tuple(_users(connection)), {}, {})
+    uses = VolumeUsers(connection.getHostname(), tuple(_users(connection)), {}, {})
     for pool in pools.running(connection):
         for facts in pools.described(pools.volumes_now(pool)):
             uses.add(pool.name(), facts)
@@ -193,7 +193,7 @@ def _same(one: str, other: str) -> bool:
     return plain(one) == other or (basename(one) == name and _ID.search(name) is not None)
 
 
-def _look_outside(connection: libvirt.virConnect, uses: Uses) -> None:
+def _look_outside(connection: libvirt.virConnect, uses: VolumeUsers) -> None:
     """Follow the chains of shut-off machines through folders that are no pools.
 
     Each is looked at through a transient pool, whose end touches no file. What libvirt does not
@@ -207,7 +207,7 @@ def _look_outside(connection: libvirt.virConnect, uses: Uses) -> None:
         looked |= folders
 
 
-def _unknown_folders(uses: Uses) -> Iterator[str]:
+def _unknown_folders(uses: VolumeUsers) -> Iterator[str]:
     known = set(uses.paths.values())
     for top in (top for user in uses.users for top in user.unfollowed):
         for path in uses.chain(top):
@@ -215,7 +215,7 @@ def _unknown_folders(uses: Uses) -> Iterator[str]:
                 yield dirname(path)
 
 
-def _look_into(connection: libvirt.virConnect, folder: str, uses: Uses) -> None:
+def _look_into(connection: libvirt.virConnect, folder: str, uses: VolumeUsers) -> None:
     """Look at the files of a folder that is no pool; one that libvirt does not show has none."""
     name = f"{pools.PEEK}{hashlib.blake2s(folder.encode(), digest_size=6).hexdigest()}"
     for _ in range(ATTEMPTS):
