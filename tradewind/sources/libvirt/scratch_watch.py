@@ -38,7 +38,7 @@ _START: Final = program(__file__, "scratch_guard_start.sh").encode()
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchedSnapshot:
     """What is watched: a machine's snapshot, and how it is given up.
 
     The guard knows the machine by its UUID: a name may look like an option of virsh.
@@ -57,7 +57,7 @@ class Watched:
 class Watch:
     """One watch; `reason` is why the snapshot was given up."""
 
-    watched: Watched
+    watched: WatchedSnapshot
     remote: Remote
     is_guarded: bool
     reason: TradewindError | None = None
@@ -126,7 +126,7 @@ class Watch:
 
 
 @contextlib.contextmanager
-def watching(watched: Watched) -> Iterator[Watch]:
+def watching(watched: WatchedSnapshot) -> Iterator[Watch]:
     """Watch from before the snapshot is taken until it is given back.
 
     CapacityError: there is no room to begin with.
@@ -139,7 +139,7 @@ def watching(watched: Watched) -> Iterator[Watch]:
             yield watch
 
 
-def _start_guard(remote: Remote, watched: Watched, rooms: Sequence[ScratchSpace]) -> bool:
+def _start_guard(remote: Remote, watched: WatchedSnapshot, rooms: Sequence[ScratchSpace]) -> bool:
     """Start the guard on the host; False when it cannot end a job there, for want of virsh."""
     guard = f"{watched.run_folder}/guard.sh"
     remote.write(guard, _GUARD, 0o700)

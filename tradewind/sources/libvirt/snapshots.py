@@ -32,7 +32,7 @@ from tradewind.remote import shell
 from tradewind.remote.tunnel import forward
 from tradewind.sources import nbd
 from tradewind.sources.libvirt import scratch, scratch_watch, serving, snapshot_job, tracking
-from tradewind.sources.libvirt.scratch_watch import Watch, Watched
+from tradewind.sources.libvirt.scratch_watch import Watch, WatchedSnapshot
 from tradewind.sources.libvirt.snapshot_job import SnapshotRequest
 
 SHUT_OFF: Final = "machine shut off; it cannot be started while it is read"
@@ -133,7 +133,7 @@ def _watch(
     if wanted.is_shut_off:
         yield None
         return
-    watched = Watched(
+    watched = WatchedSnapshot(
         access=wanted.access,
         machine=wanted.machine.name,
         uuid=wanted.machine.id,
