@@ -54,7 +54,7 @@ class WatchedSnapshot:
 
 
 @dataclass(slots=True)
-class Watch:
+class ScratchWatch:
     """One watch; `reason` is why the snapshot was given up."""
 
     watched: WatchedSnapshot
@@ -126,7 +126,7 @@ class Watch:
 
 
 @contextlib.contextmanager
-def watching(watched: WatchedSnapshot) -> Iterator[Watch]:
+def watching(watched: WatchedSnapshot) -> Iterator[ScratchWatch]:
     """Watch from before the snapshot is taken until it is given back.
 
     CapacityError: there is no room to begin with.
@@ -134,7 +134,7 @@ def watching(watched: WatchedSnapshot) -> Iterator[Watch]:
     with shell.connect_to_host(watched.access) as remote:
         rooms = scratch.measure(remote, watched.folders)
         scratch.require_room(rooms, watched.care)
-        watch = Watch(watched, remote, is_guarded=_start_guard(remote, watched, rooms))
+        watch = ScratchWatch(watched, remote, is_guarded=_start_guard(remote, watched, rooms))
         with repeatedly(watch.look, EVERY):
             yield watch
 

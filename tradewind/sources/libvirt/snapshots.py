@@ -32,7 +32,7 @@ from tradewind.remote import shell
 from tradewind.remote.tunnel import forward
 from tradewind.sources import nbd
 from tradewind.sources.libvirt import scratch, scratch_watch, serving, snapshot_job, tracking
-from tradewind.sources.libvirt.scratch_watch import Watch, WatchedSnapshot
+from tradewind.sources.libvirt.scratch_watch import ScratchWatch, WatchedSnapshot
 from tradewind.sources.libvirt.snapshot_job import SnapshotRequest
 
 SHUT_OFF: Final = "machine shut off; it cannot be started while it is read"
@@ -49,7 +49,7 @@ class LibvirtSnapshot:
     socket: Path
     exports: Mapping[str, str]
     freeze: freeze.FreezeOutcome
-    watch: Watch | None
+    watch: ScratchWatch | None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -128,7 +128,7 @@ def _addresses(wanted: SnapshotRequest, folder: PurePosixPath) -> tuple[str, ...
 @contextlib.contextmanager
 def _watch(
     wanted: SnapshotRequest, run_folder: PurePosixPath, pool: PurePosixPath | None
-) -> Iterator[Watch | None]:
+) -> Iterator[ScratchWatch | None]:
     """Watch the room for what the guest overwrites; nothing is overwritten in one that is off."""
     if wanted.is_shut_off:
         yield None
@@ -147,7 +147,7 @@ def _watch(
 
 
 @contextlib.contextmanager
-def _unbroken(wanted: SnapshotRequest, address: str, watch: Watch | None) -> Iterator[None]:
+def _unbroken(wanted: SnapshotRequest, address: str, watch: ScratchWatch | None) -> Iterator[None]:
     """See that the backup job was there all the while.
 
     When a job ends, QEMU's NBD server serves a moment longer than the scratch files are filled:

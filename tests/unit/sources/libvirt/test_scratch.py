@@ -28,7 +28,7 @@ from tradewind.ports import Completed
 from tradewind.remote import shell
 from tradewind.sources.libvirt import scratch, scratch_watch
 from tradewind.sources.libvirt.scratch import ScratchSpace
-from tradewind.sources.libvirt.scratch_watch import Watch, WatchedSnapshot
+from tradewind.sources.libvirt.scratch_watch import ScratchWatch, WatchedSnapshot
 from tradewind.units import GiB, MiB
 
 ACCESS = HostAccess(host="old", username="mover", private_key=SecretStr("k"), host_key="SHA256:x")
@@ -133,11 +133,11 @@ class Told:
         raise AssertionError(path)
 
 
-def watch_of(remote: Told, calls: list[str], *, is_guarded: bool = True) -> Watch:
+def watch_of(remote: Told, calls: list[str], *, is_guarded: bool = True) -> ScratchWatch:
     watched = WatchedSnapshot(
         ACCESS, "web", "u-u-i-d", CARE, {"/pool"}, "/run", lambda: calls.append("given up")
     )
-    return Watch(watched, remote, is_guarded)
+    return ScratchWatch(watched, remote, is_guarded)
 
 
 def test_snapshot_is_given_up_when_the_reserve_is_reached() -> None:
@@ -171,7 +171,7 @@ def test_snapshot_that_cannot_be_given_up_at_once_is_given_up_later() -> None:
             raise ConnectionFailedError("lost")
 
     watched = WatchedSnapshot(ACCESS, "web", "u-u-i-d", CARE, {"/pool"}, "/run", refuse)
-    watch = Watch(watched, Told(0), is_guarded=True)
+    watch = ScratchWatch(watched, Told(0), is_guarded=True)
     for _ in range(2):
         with pytest.raises(ConnectionFailedError):
             watch.look()
