@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from tradewind.model.guest import FileSystem
 from tradewind.morphing.linux import names
 from tradewind.morphing.linux.blockdevices import place
-from tradewind.morphing.linux.facts import Tree
+from tradewind.morphing.linux.facts import FileSystemFacts
 from tradewind.morphing.linux.roots import Candidates, Root
 
 
-def told_apart(filesystems: Sequence[FileSystem], trees: Sequence[Tree]) -> tuple[FileSystem, ...]:
+def told_apart(
+    filesystems: Sequence[FileSystem], trees: Sequence[FileSystemFacts]
+) -> tuple[FileSystem, ...]:
     """Say of each device of a btrfs which one it is, as it was read from the device."""
     members = {
         tree.filesystem.device: tree.facts["member"].strip()

@@ -7,7 +7,7 @@ from typing import Final
 from tradewind.errors import InspectionError
 from tradewind.model.guest import FileSystem, Mount
 from tradewind.morphing.linux.blockdevices import place
-from tradewind.morphing.linux.facts import MAX_FACT, Tree
+from tradewind.morphing.linux.facts import MAX_FACT, FileSystemFacts
 from tradewind.morphing.wording import plain
 from tradewind.units import KiB
 
@@ -16,7 +16,9 @@ from tradewind.units import KiB
 _HIBERNATED: Final = {"swsuspend", "swsupend"}
 
 
-def refuse_hibernated(filesystems: Sequence[FileSystem], root: Tree | None = None) -> None:
+def refuse_hibernated(
+    filesystems: Sequence[FileSystem], root: FileSystemFacts | None = None
+) -> None:
     """Refuse a machine that sleeps: it would resume with a memory of disks that changed since."""
     places = [place(f) for f in filesystems if f.fstype in _HIBERNATED]
     places += [f"swap file {plain(path)}" for path in (root.lines("hibernated") if root else ())]
@@ -27,7 +29,7 @@ def refuse_hibernated(filesystems: Sequence[FileSystem], root: Tree | None = Non
         )
 
 
-def refuse_oversized(root: Tree) -> None:
+def refuse_oversized(root: FileSystemFacts) -> None:
     """Refuse a system whose own configuration is longer than anybody writes it."""
     long = [name for name in root.cut if name.startswith("/")]
     if long:
@@ -37,7 +39,7 @@ def refuse_oversized(root: Tree) -> None:
         )
 
 
-def refuse_damaged(trees: Sequence[Tree], mounts: Sequence[Mount]) -> None:
+def refuse_damaged(trees: Sequence[FileSystemFacts], mounts: Sequence[Mount]) -> None:
     """Refuse, all at once, file systems of the system that are known to be damaged."""
     paths = {mount.device: mount.path for mount in reversed(mounts)}
     found = [
@@ -53,7 +55,7 @@ def refuse_damaged(trees: Sequence[Tree], mounts: Sequence[Mount]) -> None:
         )
 
 
-def _damage(tree: Tree) -> str:
+def _damage(tree: FileSystemFacts) -> str:
     if "unreadable" in tree.facts:
         return f"cannot be mounted ({plain(' '.join(tree.facts['unreadable'].split()))})"
     if "with errors" in _state(tree):
@@ -61,7 +63,7 @@ def _damage(tree: Tree) -> str:
     return ""
 
 
-def _state(tree: Tree) -> str:
+def _state(tree: FileSystemFacts) -> str:
     """Read the state of an ext superblock, as dumpe2fs(8) words it: "clean with errors"."""
     for line in tree.lines("super"):
         if line.startswith("Filesystem state:"):
@@ -69,12 +71,12 @@ def _state(tree: Tree) -> str:
     return ""
 
 
-def needs_check(tree: Tree) -> bool:
+def needs_check(tree: FileSystemFacts) -> bool:
     """Whether it was in use and has no journal: a short check mends it, as at the guest's boot."""
     return _state(tree).startswith("not clean") and "has_journal" not in tree.facts["super"]
 
 
-def notes(trees: Sequence[Tree], mounts: Sequence[Mount]) -> Iterator[str]:
+def notes(trees: Sequence[FileSystemFacts], mounts: Sequence[Mount]) -> Iterator[str]:
     """Say what is normal for a machine that was copied while it ran, and what is not quite."""
     paths = {mount.device: mount.path for mount in reversed(mounts)}
     for tree in trees:
@@ -94,7 +96,7 @@ def notes(trees: Sequence[Tree], mounts: Sequence[Mount]) -> Iterator[str]:
             yield f"{path}: btrfs has counted errors ({counted}); `btrfs scrub` tells if any last"
 
 
-def _unread(tree: Tree, path: str) -> Iterator[str]:
+def _unread(tree: FileSystemFacts, path: str) -> Iterator[str]:
     for name in tree.cut:
         yield f"{name} on {path} was not read to its end: it is too long"
     for name in filter(None, tree.lines("odd")):

@@ -27,7 +27,7 @@ from tradewind.morphing.linux import (
     space,
 )
 from tradewind.morphing.linux.blockdevices import place
-from tradewind.morphing.linux.facts import Tree
+from tradewind.morphing.linux.facts import FileSystemFacts
 from tradewind.morphing.linux.kernel_names import SourceDisk
 from tradewind.morphing.linux.no_system import KEY_HINT, nothing_found
 from tradewind.morphing.linux.roots import Candidates, Root
@@ -265,7 +265,9 @@ def _names(entries: Sequence[str]) -> list[str]:
     return [line.partition(" ")[2] for line in entries]
 
 
-def _boots(root: Root, ground: Candidates, mounts: Sequence[Mount]) -> list[tuple[str, Tree]]:
+def _boots(
+    root: Root, ground: Candidates, mounts: Sequence[Mount]
+) -> list[tuple[str, FileSystemFacts]]:
     by_device = {tree.filesystem.device: tree for tree in reversed(ground.trees)}
     return [
         (mount.path, by_device[mount.device])
@@ -275,7 +277,7 @@ def _boots(root: Root, ground: Candidates, mounts: Sequence[Mount]) -> list[tupl
     ]  # fmt: skip
 
 
-def _mounted_trees(root: Root, ground: Candidates) -> list[Tree]:
+def _mounted_trees(root: Root, ground: Candidates) -> list[FileSystemFacts]:
     """List one tree for each file system: all subvolumes of a btrfs share its room."""
     return list({tree.filesystem.device: tree for tree in (*ground.trees, root.tree)}.values())
 

@@ -19,7 +19,7 @@ from tradewind.errors import InspectionError
 from tradewind.model.guest import FileSystem, LayerKind
 from tradewind.morphing.linux import fstab, os_release
 from tradewind.morphing.linux.blockdevices import place
-from tradewind.morphing.linux.facts import Tree
+from tradewind.morphing.linux.facts import FileSystemFacts
 from tradewind.morphing.linux.names import containers, find_all, kernel_name
 from tradewind.morphing.wording import plain
 
@@ -37,8 +37,8 @@ class Claim(IntEnum):
 class Root:
     """A candidate; `usr` is the file system of its own /usr, if it has one."""
 
-    tree: Tree
-    usr: Tree | None
+    tree: FileSystemFacts
+    usr: FileSystemFacts | None
     os_release: Mapping[str, str]
     claim: Claim
 
@@ -57,11 +57,11 @@ class Root:
 class Candidates:
     """Everything that was found, to choose from. `snapshots` are devices that are copies."""
 
-    trees: Sequence[Tree]
+    trees: Sequence[FileSystemFacts]
     filesystems: Sequence[FileSystem]
     snapshots: frozenset[str] = frozenset()
 
-    def tree(self, mounted: fstab.FstabEntry) -> Tree | None:
+    def tree(self, mounted: fstab.FstabEntry) -> FileSystemFacts | None:
         """Find the tree that a line of an fstab mounts."""
         devices = {f.device for f in find_all(mounted.spec, self.filesystems)}
         for tree in self.trees:
@@ -69,7 +69,7 @@ class Candidates:
                 return tree
         return None
 
-    def is_meant(self, tree: Tree, mounted: fstab.FstabEntry) -> bool:
+    def is_meant(self, tree: FileSystemFacts, mounted: fstab.FstabEntry) -> bool:
         """Whether a line of an fstab that names a tree's btrfs means this subvolume of it."""
         if tree.filesystem.fstype != "btrfs":
             return True
@@ -80,7 +80,7 @@ class Candidates:
             return chosen["subvol"].strip("/") == tree.subvolume
         return chosen.get("subvolid", self._default(tree)) in {tree.subvolid, "0"}
 
-    def _default(self, tree: Tree) -> str:
+    def _default(self, tree: FileSystemFacts) -> str:
         for other in self.trees:
             if other.filesystem.device == tree.filesystem.device and "default" in other.facts:
                 words = other.facts["default"].split()
@@ -119,12 +119,12 @@ def _candidates(ground: Candidates) -> Iterator[Root]:
             yield Root(tree, usr, os_release.parse(text), _claim(tree, ground))
 
 
-def _usr(tree: Tree, ground: Candidates) -> Tree | None:
+def _usr(tree: FileSystemFacts, ground: Candidates) -> FileSystemFacts | None:
     lines = fstab.entries(tree.facts.get("fstab", ""))
     return next((ground.tree(line) for line in lines if line.path == "/usr"), None)
 
 
-def _claim(tree: Tree, ground: Candidates) -> Claim:
+def _claim(tree: FileSystemFacts, ground: Candidates) -> Claim:
     lines = [e for e in fstab.entries(tree.facts.get("fstab", "")) if e.path == "/"]
     if not lines:
         return Claim.NOTHING
@@ -137,7 +137,7 @@ def _claim(tree: Tree, ground: Candidates) -> Claim:
     return Claim.ITSELF if meant else Claim.ANOTHER
 
 
-def _own_names(tree: Tree) -> set[str]:
+def _own_names(tree: FileSystemFacts) -> set[str]:
     """Say how the candidate's own crypttab calls the container that it lies in."""
     top = tree.filesystem.layers[0].uuid if tree.filesystem.layers else ""
     return {

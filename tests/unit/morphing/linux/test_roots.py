@@ -6,7 +6,7 @@ import pytest
 from tradewind.errors import InspectionError
 from tradewind.model.guest import FileSystem, Layer, LayerKind, Mount
 from tradewind.morphing.linux import fstab, health, kernels, roots
-from tradewind.morphing.linux.facts import Tree
+from tradewind.morphing.linux.facts import FileSystemFacts
 from tradewind.morphing.linux.roots import Candidates
 
 
@@ -19,12 +19,14 @@ def filesystem(partition: int, fstype: str = "ext4", *layers: Layer) -> FileSyst
 
 def tree(
     on: FileSystem, subvolid: str = "", subvolume: str = "", name: str = "One", **facts: str
-) -> Tree:
+) -> FileSystemFacts:
     more = {"subvolume": subvolume} if subvolume else {}
-    return Tree(on, subvolid, {"os-release": f"PRETTY_NAME='{name}'\n", **more, **facts})
+    return FileSystemFacts(on, subvolid, {"os-release": f"PRETTY_NAME='{name}'\n", **more, **facts})
 
 
-def choose(*trees: Tree, wanted: str = "", snapshots: tuple[str, ...] = ()) -> roots.Root:
+def choose(
+    *trees: FileSystemFacts, wanted: str = "", snapshots: tuple[str, ...] = ()
+) -> roots.Root:
     filesystems = list({t.filesystem.device: t.filesystem for t in trees}.values())
     return roots.choose(Candidates(trees, filesystems, frozenset(snapshots)), wanted)
 
@@ -38,7 +40,9 @@ def test_a_copy_names_the_original() -> None:
 def test_a_snapshot_tools_default_subvolume_is_the_root() -> None:
     btrfs = filesystem(1, "btrfs")
     line = "UUID=u1 / btrfs defaults 0 0\nUUID=u1 /var btrfs subvol=/@/var 0 0\n"
-    top = Tree(btrfs, "", {"default": "ID 266 gen 9 top level 265 path @/.snapshots/1/snapshot"})
+    top = FileSystemFacts(
+        btrfs, "", {"default": "ID 266 gen 9 top level 265 path @/.snapshots/1/snapshot"}
+    )
     root = tree(btrfs, "266", "@/.snapshots/1/snapshot", fstab=line)
     copy = tree(btrfs, "300", "backup", fstab=line)
     assert choose(top, copy, root).tree is root
@@ -95,8 +99,10 @@ def test_a_container_is_known_by_the_guests_own_name() -> None:
 
 
 def test_a_usr_of_its_own_names_the_system() -> None:
-    usr = Tree(filesystem(2), "", {"usr-os-release": "ID=fedora\nPRETTY_NAME=Split\n"})
-    root = Tree(filesystem(1), "", {"fstab": "UUID=u1 / ext4 rw 0 1\nUUID=u2 /usr ext4 rw 0 2\n"})
+    usr = FileSystemFacts(filesystem(2), "", {"usr-os-release": "ID=fedora\nPRETTY_NAME=Split\n"})
+    root = FileSystemFacts(
+        filesystem(1), "", {"fstab": "UUID=u1 / ext4 rw 0 1\nUUID=u2 /usr ext4 rw 0 2\n"}
+    )
     chosen = choose(usr, root)
     assert chosen.tree is root
     assert chosen.usr is usr
