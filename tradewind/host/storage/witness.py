@@ -28,7 +28,7 @@ Spare = Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class ExaminedVolumes:
     """The volumes that are this transfer's, and what to tell.
 
     Of `doubted` disks nothing counts that the ledger knows of their contents; those in `given`
@@ -86,7 +86,7 @@ def remove(connection: libvirt.virConnect, volume: Volume) -> None:
 
 def examine(
     connection: libvirt.virConnect, transfer: str, known: Sequence[ReplicaVolume]
-) -> Examined:
+) -> ExaminedVolumes:
     """Compare what the ledger knows of volumes that are there with what they say themselves.
 
     BusyError: one is another transfer's. One of another generation is this transfer's still, but
@@ -108,7 +108,7 @@ def examine(
             notes.append(f"{doubt}: all of it is compared, and nothing is taken on trust")
         else:
             volumes.append(replica)
-    return Examined(tuple(volumes), tuple(doubted), tuple(given), tuple(notes))
+    return ExaminedVolumes(tuple(volumes), tuple(doubted), tuple(given), tuple(notes))
 
 
 def doubtful(replica: ReplicaVolume) -> ReplicaVolume:
