@@ -205,7 +205,7 @@ def deletion(
     )
 
 
-class _Named(Record):
+class _NamedTransfer(Record):
     """A transfer as it was named, with all that is stored for the same machine."""
 
     request: TransferRequest
@@ -217,7 +217,7 @@ class _Named(Record):
         return self.request.source, self.request.destination, self.request.machine
 
 
-def _named(word: str, source: str | None, destination: str | None, options: str) -> _Named:
+def _named(word: str, source: str | None, destination: str | None, options: str) -> _NamedTransfer:
     from deployments.stored_transfers import registration  # noqa: PLC0415 - Prefect takes seconds to import
 
     with registration() as stored:
@@ -230,7 +230,7 @@ def _named(word: str, source: str | None, destination: str | None, options: str)
         same = tuple(each for each in stored.all() if each.is_transfer and _asks(each, request))
     if same and source is not None:
         request = request.model_copy(update={"source_kind": same[0].transfer.source_kind})
-    return _Named(request=request, stored=same)
+    return _NamedTransfer(request=request, stored=same)
 
 
 def _asks(stored: Stored, request: TransferRequest) -> bool:
