@@ -5,7 +5,7 @@ from tradewind.model.finding import Finding
 from tradewind.model.record import Record
 
 
-class Space(Record):
+class GuestSpace(Record):
     """What is free in a mounted file system of a running guest; `free` is bytes."""
 
     path: str
@@ -19,7 +19,7 @@ class GuestSeen(Record):
     """
 
     os: str = ""
-    spaces: tuple[Space, ...] = ()
+    spaces: tuple[GuestSpace, ...] = ()
 
 
 class SourceFindings(Record):

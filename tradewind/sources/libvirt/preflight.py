@@ -12,7 +12,7 @@ from tradewind.host.domain import agent, run_folders
 from tradewind.model.finding import Finding, error, note, warning
 from tradewind.model.machine import PowerState, VirtualMachine
 from tradewind.model.source_care import BackupTransport, SourceCare
-from tradewind.model.source_findings import GuestSeen, SourceFindings, Space
+from tradewind.model.source_findings import GuestSeen, GuestSpace, SourceFindings
 from tradewind.plain_text import plain
 from tradewind.ports import Remote
 from tradewind.sources.libvirt import scratch, versions
@@ -108,10 +108,10 @@ def _guest(domain: libvirt.virDomain, machine: VirtualMachine) -> GuestSeen:
     )
 
 
-def _space(mount: Mapping[str, Any]) -> Space | None:
+def _space(mount: Mapping[str, Any]) -> GuestSpace | None:
     """Read one file system. Format: guest-get-fsinfo of QEMU's guest agent, sizes in bytes."""
     try:
         total, used = int(mount["total-bytes"]), int(mount["used-bytes"])
-        return Space(path=plain(str(mount["mountpoint"])[:256], 256), free=total - used)
+        return GuestSpace(path=plain(str(mount["mountpoint"])[:256], 256), free=total - used)
     except (KeyError, TypeError, ValueError, OverflowError):
         return None  # what is not mounted has no size
