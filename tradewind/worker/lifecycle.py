@@ -47,7 +47,7 @@ def names(label: Label) -> WorkerNames:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedWorker:
     """A worker that is defined on paper: what its guest will be told."""
 
     names: WorkerNames
@@ -88,9 +88,9 @@ def spare_pool(connection: libvirt.virConnect, image: str) -> Callable[[], str]:
 
 def start(
     connection: libvirt.virConnect, spec: WorkerSpec, facts: HostFacts, label: Label
-) -> Prepared:
+) -> PreparedWorker:
     """Make overlay and seed, and start the worker (paused, so that its console misses nothing)."""
-    prepared = Prepared(
+    prepared = PreparedWorker(
         names=names(label), mac=_fresh_mac(), login=new_key_pair(), host_key=new_key_pair()
     )
     _make_volumes(connection, spec, prepared)
@@ -115,7 +115,9 @@ def start(
     return prepared
 
 
-def _make_volumes(connection: libvirt.virConnect, spec: WorkerSpec, prepared: Prepared) -> None:
+def _make_volumes(
+    connection: libvirt.virConnect, spec: WorkerSpec, prepared: PreparedWorker
+) -> None:
     image = storage.require_volume(connection, spec.image_pool, spec.image_volume)
     capacity = max(spec.volume_size, storage.describe_volume(image).capacity)
     overlay = Volume(
@@ -140,7 +142,7 @@ def wait_until_reachable(
     connection: libvirt.virConnect,
     host: HostAccess,
     spec: WorkerSpec,
-    prepared: Prepared,
+    prepared: PreparedWorker,
     label: Label,
     console: Console,
 ) -> Worker:
