@@ -44,7 +44,7 @@ class ReplicaDisk(Record):
         )
 
 
-class Detail(Record):
+class TransferDetail(Record):
     """One transfer: how it stands, its disks, its checkpoint, its last runs."""
 
     standing: Standing = Field(description="The same as in `tradewind transfer list`.")
@@ -62,7 +62,7 @@ class Detail(Record):
     runs: tuple[RunSummary, ...] = Field((), description="The last ten runs, the latest first.")
 
 
-def print_detail(console: Console, detail: Detail) -> None:
+def print_detail(console: Console, detail: TransferDetail) -> None:
     """Print it for a person."""
     standing = detail.standing
     facts = Table(show_header=False, box=None)
@@ -77,7 +77,7 @@ def print_detail(console: Console, detail: Detail) -> None:
     console.print(Group(*parts))
 
 
-def _facts(detail: Detail) -> Iterator[tuple[str, str]]:
+def _facts(detail: TransferDetail) -> Iterator[tuple[str, str]]:
     standing = detail.standing
     if standing.name is not None:
         yield "stored as", standing.name
@@ -97,7 +97,7 @@ def _schedule(standing: Standing) -> str:
     )
 
 
-def _consistent(detail: Detail) -> str:
+def _consistent(detail: TransferDetail) -> str:
     if detail.standing.consistent is None:
         return "no point in time yet"
     said = moment(detail.standing.consistent)
@@ -129,6 +129,6 @@ def _run_table(runs: Sequence[RunSummary]) -> Table:
     return table
 
 
-def detail_of(standing: Standing, stored: Stored | None) -> Detail:
+def detail_of(standing: Standing, stored: Stored | None) -> TransferDetail:
     """Say what is known before the ledger is asked."""
-    return Detail(standing=standing, request=stored.transfer if stored else None)
+    return TransferDetail(standing=standing, request=stored.transfer if stored else None)

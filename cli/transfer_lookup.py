@@ -10,7 +10,7 @@ import typer
 
 from cli.ledgers import ledger_of
 from cli.parsing import pairs_of, source_kind
-from cli.transfer_details import Detail, ReplicaDisk
+from cli.transfer_details import ReplicaDisk, TransferDetail
 from cli.transfer_tables import standings
 from deployments.stored import Stored
 from tradewind.errors import NotFoundError, OptionError
@@ -132,7 +132,7 @@ def stored_transfer(name: str) -> Stored:
         return stored.transfer(name)
 
 
-def detail(word: str, source: str | None, destination: str | None, options: str) -> Detail:
+def detail(word: str, source: str | None, destination: str | None, options: str) -> TransferDetail:
     """Gather all that is known of a transfer."""
     named = _named(word, source, destination, options)
     with ledger_of(named.request.options, named.request.overrides) as ledger:
@@ -143,9 +143,9 @@ def detail(word: str, source: str | None, destination: str | None, options: str)
         (standing, *_) = standings(states, named.stored, datetime.now(UTC))
         asked = next((each.transfer for each in named.stored if each.name == standing.name), None)
         if replica is None:
-            return Detail(standing=standing, request=asked)
+            return TransferDetail(standing=standing, request=asked)
         transfer = ledger.find_transfer(*named.place)
-        return Detail(
+        return TransferDetail(
             standing=standing,
             request=asked,
             transfer=transfer.id,

@@ -22,7 +22,7 @@ from blocks.endpoint import LibvirtEndpoint
 from cli.commands.endpoints import ListedEndpoint, SeenEndpoint
 from cli.commands.images import ListedImages
 from cli.main import app
-from cli.transfer_details import Detail
+from cli.transfer_details import TransferDetail
 from cli.transfer_tables import Standing
 from deployments.stored import Stored
 from tradewind.model.deploy_request import DeployRequest
@@ -42,7 +42,7 @@ _REQUESTS: Final = (TransferRequest, DeployRequest, MigrateRequest, GroupRequest
 _PRINTED: Final = (
     MachineOverview,
     Standing,
-    Detail,
+    TransferDetail,
     Stored,
     ListedEndpoint,
     SeenEndpoint,
