@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 from blocks.guest_secrets import GuestSecrets
 from blocks.loading import load_block
-from tasks.deploy.scripts import Scripts, leave_for_first_boot, run_after_mount, run_before_mount
+from tasks.deploy.scripts import (
+    LoadedScripts,
+    leave_for_first_boot,
+    run_after_mount,
+    run_before_mount,
+)
 from tasks.step import step
 from tradewind.cleanup import cleanup_on_exit
 from tradewind.model.deploy_options import DeployOptions
@@ -120,7 +125,7 @@ class MorphRequest:
     options: ProviderOptions
     deploy_options: DeployOptions
     keys: GuestKeys
-    scripts: Scripts
+    scripts: LoadedScripts
 
 
 def morph_guest(
