@@ -72,7 +72,7 @@ class SystemMounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Disks:
+class FstabDisks:
     """What an fstab is read against; `closed` says why members of stacks stay closed."""
 
     filesystems: Sequence[FileSystem]
@@ -89,7 +89,7 @@ def entries(text: str) -> Iterator[FstabEntry]:
         yield FstabEntry(_unquote(fields[0]), _tidy(fields[1]), fields[2], options)
 
 
-def system_mounts(text: str, root: Mount, disks: Disks) -> SystemMounts:
+def system_mounts(text: str, root: Mount, disks: FstabDisks) -> SystemMounts:
     """Find the file systems of the system itself; `root` is what is mounted at "/".
 
     InspectionError names one that the guest needs and that is on no attached disk, and one that
@@ -110,7 +110,7 @@ def system_mounts(text: str, root: Mount, disks: Disks) -> SystemMounts:
     )
 
 
-def _look(entry: FstabEntry, disks: Disks) -> SystemMounts:
+def _look(entry: FstabEntry, disks: FstabDisks) -> SystemMounts:
     """Find what a line mounts; what cannot be found is left out with a note, or an error."""
     if not entry.on_disk:
         return SystemMounts(
@@ -131,7 +131,7 @@ def _said(entry: FstabEntry) -> str:
     return f"{plain(entry.path)} is on {plain(entry.spec)}"
 
 
-def _meant(entry: FstabEntry, disks: Disks) -> FileSystem:
+def _meant(entry: FstabEntry, disks: FstabDisks) -> FileSystem:
     found = find_all(entry.spec, disks.filesystems)
     if len(found) > 1:
         places = ", ".join(place(f) for f in found)
@@ -150,7 +150,7 @@ def _taken_to_be(entry: FstabEntry, filesystem: FileSystem) -> Iterator[str]:
         yield f"{plain(entry.spec)} ({plain(entry.path)}) is taken to be {place(filesystem)}"
 
 
-def _missing(entry: FstabEntry, disks: Disks) -> InspectionError:
+def _missing(entry: FstabEntry, disks: FstabDisks) -> InspectionError:
     closed = "; ".join(f"{where}: {why}" for where, why in disks.closed.items())
     message = f"{_said(entry)}, which is on none of the machine's disks"
     if entry.needed and closed:

@@ -179,7 +179,7 @@ class _Inspection:
             options=f"subvolid={tree.subvolid}" if tree.subvolid else "",
         )
         found = fstab.system_mounts(
-            root.fstab, top, fstab.Disks(ground.filesystems, self._opened.reasons())
+            root.fstab, top, fstab.FstabDisks(ground.filesystems, self._opened.reasons())
         )
         checked = {t.filesystem.device for t in ground.trees if health.needs_check(t)}
         mounts = [m.model_copy(update={"check": m.device in checked}) for m in found.mounts]

@@ -120,7 +120,7 @@ def test_words_of_the_guest_cannot_act_in_a_terminal() -> None:
     "path", ["/var/../../../etc", "/boot/../../root/.ssh", "/usr/\x00x", "/opt/.."]
 )
 def test_no_path_of_an_fstab_leads_out(path: str) -> None:
-    disks = fstab.Disks([filesystem(2)])
+    disks = fstab.FstabDisks([filesystem(2)])
     top = Mount(device="/dev/vdb1", path="/", fstype="ext4")
     with pytest.raises(InspectionError, match="no plain path"):
         fstab.system_mounts(f"UUID=u2 {path} ext4 rw 0 2\n", top, disks)
@@ -129,7 +129,7 @@ def test_no_path_of_an_fstab_leads_out(path: str) -> None:
 def test_options_of_the_guest_do_not_reach_mount() -> None:
     line = "UUID=u2 /var btrfs dev,suid,exec,subvol=@var,x-systemd.requires=/boot 0 0\n"
     top = Mount(device="/dev/vdb1", path="/", fstype="ext4")
-    found = fstab.system_mounts(line, top, fstab.Disks([filesystem(2, "btrfs")]))
+    found = fstab.system_mounts(line, top, fstab.FstabDisks([filesystem(2, "btrfs")]))
     assert found.mounts[1].options == "subvol=@var"
 
 
@@ -137,7 +137,7 @@ def test_two_file_systems_of_one_uuid_are_not_guessed() -> None:
     twins = [filesystem(2), filesystem(3).model_copy(update={"uuid": "u2"})]
     top = Mount(device="/dev/vdb1", path="/", fstype="ext4")
     with pytest.raises(InspectionError, match="could be partition 2 of disk 1, partition 3"):
-        fstab.system_mounts("UUID=u2 /boot ext4 rw 0 2\n", top, fstab.Disks(twins))
+        fstab.system_mounts("UUID=u2 /boot ext4 rw 0 2\n", top, fstab.FstabDisks(twins))
 
 
 def test_damage_is_told_all_at_once_and_a_dirty_journal_is_normal() -> None:
