@@ -36,7 +36,7 @@ _KERNELS_NAMES: Final = re.compile(r"(?<!\S)net\.ifnames=(0|no|false|off|n|f)(?!
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class GuestNetwork:
     """The guest's network: files by path, programs that run, and the NICs it will have.
 
     `present` are those of the asked-for paths that exist, `available` the programs that would run.
@@ -84,14 +84,14 @@ class Network:
         return tuple(i for program in self.available for i in program.interfaces(self.texts))
 
 
-def survey(guest: GuestTree, os: GuestOS, *more: str) -> Network:
+def survey(guest: GuestTree, os: GuestOS, *more: str) -> GuestNetwork:
     """Read it; `more` are further paths whose presence matters to who asks."""
     needs = [path for program in PROGRAMS for group in program.NEEDS for path in group]
     present = frozenset(files.present(guest, *needs, *name_pins.FACTS, *more))
     units = systemd.states(guest, [p.UNIT for p in PROGRAMS if p.UNIT])
     texts = read(guest, *commandline.EFFECTIVE)
     boot = {path: text for path, text in texts.items() if path.startswith(("/boot/", "/efi/"))}
-    return Network(
+    return GuestNetwork(
         texts={path: text for path, text in texts.items() if path not in boot},
         present=present,
         available=tuple(p for p in PROGRAMS if _runs(p, present, units)),

@@ -11,7 +11,7 @@ from tradewind.morphing import files
 from tradewind.morphing.linux.network import early, name_pins, names
 from tradewind.morphing.linux.network.names import Naming
 from tradewind.morphing.linux.network.program import GuestNic
-from tradewind.morphing.linux.network.survey import Network, read, survey
+from tradewind.morphing.linux.network.survey import GuestNetwork, read, survey
 from tradewind.ports import GuestTree
 
 # ifcfg files and netplan's; ifupdown's hooks and options. Format: ethtool(8).
@@ -48,7 +48,7 @@ def apply(guest: GuestTree, os: GuestOS, options: MorphOptions) -> Outcome:
     return Outcome(changed=bool(changed), summary=summary, remedy=remedy)
 
 
-def _refuse_guessing(network: Network, naming: Naming) -> None:
+def _refuse_guessing(network: GuestNetwork, naming: Naming) -> None:
     if naming.unpaired:
         raise MorphingError(
             f"the guest configures {', '.join(naming.unpaired)}, which nothing ties to a MAC "
@@ -76,7 +76,7 @@ def _nothing_to_tie(naming: Naming, told: Sequence[str]) -> Outcome:
     return Outcome(changed=False, summary=summary, remedy="; ".join(told))
 
 
-def _remedies(naming: Naming, network: Network) -> list[str]:
+def _remedies(naming: Naming, network: GuestNetwork) -> list[str]:
     found = []
     guessed = [nic.name for nic in naming.paired] if len(network.macs) > 1 else []
     if guessed:
@@ -111,7 +111,7 @@ def _unpaired(naming: Naming) -> str:
     )
 
 
-def _prove(guest: GuestTree, network: Network, nics: Sequence[GuestNic]) -> None:
+def _prove(guest: GuestTree, network: GuestNetwork, nics: Sequence[GuestNic]) -> None:
     given = name_pins.given(read(guest), network.present, network.macs)
     for nic in nics:
         if given.get(nic.mac) != nic.name:
