@@ -27,7 +27,7 @@ from tradewind.morphing.linux.network import (
     wicked,
     yaml_document,
 )
-from tradewind.morphing.linux.network.program import GuestNic, Program, address, is_name
+from tradewind.morphing.linux.network.program import GuestNic, NetworkProgram, address, is_name
 from tradewind.morphing.linux.network.survey import PROGRAMS
 from tradewind.morphing.linux.steps import dhcp, interface_names
 from tradewind.units import MiB
@@ -111,7 +111,7 @@ def test_an_anchor_is_kept_and_not_followed_forever() -> None:
     assert new == "network:\n  ethernets:\n    ens3: &x {dhcp4: true}\n    ens4: *x\n"
 
 
-SAMPLES: dict[Program, tuple[str, list[str]]] = {
+SAMPLES: dict[NetworkProgram, tuple[str, list[str]]] = {
     ifupdown: (ifupdown.MAIN, ["iface", "auto", "eth0", "inet", "static", "address", "\\", "use"]),
     networkmanager: (
         f"{networkmanager.FOLDER}/a",
@@ -143,7 +143,9 @@ SAMPLES: dict[Program, tuple[str, list[str]]] = {
 @pytest.mark.parametrize("program", SAMPLES, ids=lambda program: str(program.NAME))
 @given(data=st.data())
 @settings(deadline=None, max_examples=60)
-def test_whatever_is_rewritten_is_rewritten_once(program: Program, data: st.DataObject) -> None:
+def test_whatever_is_rewritten_is_rewritten_once(
+    program: NetworkProgram, data: st.DataObject
+) -> None:
     path, pieces = SAMPLES[program]
     odd = st.text(alphabet="=[]'\"#\\ \t\r\x0b\x85é\x00x", max_size=8)
     lines = data.draw(st.lists(st.one_of(st.sampled_from(pieces), odd), max_size=12))

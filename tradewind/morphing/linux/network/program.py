@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the programs that configure a guest's network have in common.
 
-One module for each program satisfies `Program`. All of them are pure: texts in, texts out.
+One module for each program satisfies `NetworkProgram`. All of them are pure: texts in, texts out.
 """
 
 import re
@@ -59,7 +59,7 @@ class Rewritten:
     look: tuple[str, ...] = ()
 
 
-class Program(Protocol):
+class NetworkProgram(Protocol):
     """A program that configures NICs, as far as its files tell."""
 
     @property

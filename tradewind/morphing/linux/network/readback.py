@@ -5,7 +5,7 @@ from typing import Final
 
 from tradewind.errors import MorphingError
 from tradewind.morphing.linux.network import ifupdown, netplan
-from tradewind.morphing.linux.network.program import GuestNic, Program, configures
+from tradewind.morphing.linux.network.program import GuestNic, NetworkProgram, configures
 from tradewind.morphing.linux.network.survey import GuestNetwork
 from tradewind.ports import GuestTree
 
@@ -38,7 +38,7 @@ def prove_readable(guest: GuestTree, network: GuestNetwork) -> None:
             guest.run(command)
 
 
-def _reading(program: Program, network: GuestNetwork) -> list[str]:
+def _reading(program: NetworkProgram, network: GuestNetwork) -> list[str]:
     if program is ifupdown:
         names = ifupdown.queried(network.texts)
         return ["ifquery", *names] if names else []

@@ -23,11 +23,11 @@ from tradewind.morphing.linux.network import (
     networkmanager,
     wicked,
 )
-from tradewind.morphing.linux.network.program import Interface, Program, address
+from tradewind.morphing.linux.network.program import Interface, NetworkProgram, address
 from tradewind.ports import GuestTree
 
 # In the order in which one is chosen for NICs that nothing configures yet.
-PROGRAMS: Final[tuple[Program, ...]] = (
+PROGRAMS: Final[tuple[NetworkProgram, ...]] = (
     netplan, networkmanager, ifcfg, networkd, wicked, ifupdown,
 )  # fmt: skip
 _DEEPEST: Final = 8
@@ -45,7 +45,7 @@ class GuestNetwork:
 
     texts: Mapping[str, str]
     present: frozenset[str]
-    available: tuple[Program, ...]
+    available: tuple[NetworkProgram, ...]
     macs: tuple[str, ...]
     command_lines: tuple[str, ...] = ()
 
@@ -74,7 +74,7 @@ class GuestNetwork:
         return matching.PREDICTABLE if predictable else matching.BY_THE_KERNEL
 
     @property
-    def in_use(self) -> tuple[Program, ...]:
+    def in_use(self) -> tuple[NetworkProgram, ...]:
         """The programs that run and configure something."""
         return tuple(p for p in self.available if p.interfaces(self.texts))
 
@@ -117,7 +117,7 @@ def read(guest: GuestTree, *more: str) -> dict[str, str]:
     return texts
 
 
-def _runs(program: Program, present: frozenset[str], units: Mapping[str, str]) -> bool:
+def _runs(program: NetworkProgram, present: frozenset[str], units: Mapping[str, str]) -> bool:
     there = all(any(path in present for path in group) for group in program.NEEDS)
     # Without any of these units the guest has no systemd, or one that cannot be asked.
     enabled = not (program.UNIT and units) or systemd.starts(units.get(program.UNIT, ""))

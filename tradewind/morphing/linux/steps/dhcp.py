@@ -19,7 +19,7 @@ from tradewind.morphing.linux.network import (
     readback,
     wicked,
 )
-from tradewind.morphing.linux.network.program import GuestNic, Program, Rewritten, configures
+from tradewind.morphing.linux.network.program import GuestNic, NetworkProgram, Rewritten, configures
 from tradewind.morphing.linux.network.survey import GuestNetwork, survey
 from tradewind.ports import GuestTree
 
@@ -160,7 +160,7 @@ def _refuse_to_take_ports(network: GuestNetwork) -> None:
         )
 
 
-def _by_name(program: Program, network: GuestNetwork) -> bool:
+def _by_name(program: NetworkProgram, network: GuestNetwork) -> bool:
     """Whether it finds an interface by its name, and by nothing else."""
     return program in {ifupdown, wicked} or (program is ifcfg and not network.has(_NETWORKMANAGER))
 
