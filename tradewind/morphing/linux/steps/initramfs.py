@@ -10,7 +10,7 @@ from tradewind.model.guest import ChrootAccess, GuestOS, MorphOptions, Outcome
 from tradewind.morphing import backup
 from tradewind.morphing.linux.boot import builders, kernels
 from tradewind.morphing.linux.boot.builders import Builder, ImageContents
-from tradewind.morphing.linux.boot.kernels import TIMEOUT, KernelVersion, Stack
+from tradewind.morphing.linux.boot.kernels import TIMEOUT, KernelVersion, RootStack
 from tradewind.morphing.linux.network import name_pins
 from tradewind.morphing.tree import tail
 from tradewind.ports import GuestTree
@@ -41,7 +41,7 @@ class _Work:
     """What was found, and what came of it."""
 
     fit: tuple[KernelVersion, ...]
-    stack: Stack
+    stack: RootStack
     outdated: dict[str, list[str]]
     rebuilt: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
@@ -81,7 +81,7 @@ def apply(guest: GuestTree, os: GuestOS, options: MorphOptions) -> Outcome:
     return _outcome(work, stale, found)
 
 
-def _contents(stale: Sequence[KernelVersion], stack: Stack) -> ImageContents:
+def _contents(stale: Sequence[KernelVersion], stack: RootStack) -> ImageContents:
     drivers = dict.fromkeys(d for kernel in stale for d in kernel.loadable(stack))
     parameters = {parameter for kernel in stale for parameter in kernel.parameters}
     return ImageContents(tuple(drivers), stack, tuple(sorted(parameters)))
@@ -147,7 +147,7 @@ def _build(guest: GuestTree, builder: Builder, kernel: KernelVersion, image: str
         )
 
 
-def _prove(guest: GuestTree, kernel: KernelVersion, stack: Stack) -> None:
+def _prove(guest: GuestTree, kernel: KernelVersion, stack: RootStack) -> None:
     after = kernels.survey(guest, [kernel.version])
     lacking = after[0].lacking(stack) if after else kernel.loadable(stack)
     if lacking:
