@@ -114,7 +114,7 @@ def leave(host: FakeConnection, run: Run) -> None:
     domains.start(host, f"source-{run.id}")
     disks = [BackupDisk(target="vda", scratch="/s")]
     source = domains.require_domain(host, f"source-{run.id}")
-    backup.begin(source, backup.Job(f"/var/tmp/tradewind-{run.id}/nbd", disks))
+    backup.begin(source, backup.BackupRequest(f"/var/tmp/tradewind-{run.id}/nbd", disks))
 
 
 def left(stage: Stage, run: Run) -> tuple[bool, bool, bool, bool]:

@@ -37,7 +37,7 @@ REFUSED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class BackupRequest:
     """A backup to begin; `checkpoint` is the name of one to make at the same moment.
 
     It is served at `address`: a unix socket's path, or "name:port".
@@ -75,7 +75,7 @@ def is_offered(connection: libvirt.virConnect) -> bool:
     return capabilities.parse_domain_capabilities(xml).backups
 
 
-def begin(domain: libvirt.virDomain, job: Job) -> StartedBackup:
+def begin(domain: libvirt.virDomain, job: BackupRequest) -> StartedBackup:
     """Start a pull-mode backup; a disk whose bitmap is of no use is read in full, and says why.
 
     A job that a killed run of ours left over is aborted first; anybody else's is a BusyError.
@@ -85,9 +85,9 @@ def begin(domain: libvirt.virDomain, job: Job) -> StartedBackup:
     return StartedBackup(datetime.now(UTC), tuple(begun.disks))
 
 
-def _begin(domain: libvirt.virDomain, job: Job) -> Job:
+def _begin(domain: libvirt.virDomain, job: BackupRequest) -> BackupRequest:
     """Begin, and ask for less of the tracking each time that libvirt refuses."""
-    refused: list[Job] = []
+    refused: list[BackupRequest] = []
     while True:
         try:
             domain.backupBegin(backup_xml.backup_xml(job.address, job.disks), _checkpoint(job), 0)
@@ -101,14 +101,14 @@ def _begin(domain: libvirt.virDomain, job: Job) -> Job:
             return job
 
 
-def _checkpoint(job: Job) -> str | None:
+def _checkpoint(job: BackupRequest) -> str | None:
     if not job.checkpoint or not job.tracked:
         return None
     others = [disk.target for disk in job.disks if disk.target not in job.tracked]
     return checkpoint_xml.checkpoint_xml(job.checkpoint, job.tracked, others)
 
 
-def _lesser(job: Job) -> Iterator[Job]:
+def _lesser(job: BackupRequest) -> Iterator[BackupRequest]:
     """Offer what less could be asked for: one disk's tracking given up, then that of all.
 
     Which disk's bitmap is of no use is said in no field of libvirt's errors, only in their text.
@@ -129,7 +129,7 @@ def _lesser(job: Job) -> Iterator[Job]:
     yield _changed(in_full, tracked, tracked=False, why=REFUSED)
 
 
-def _changed(job: Job, targets: Sequence[str], **fields: Any) -> Job:
+def _changed(job: BackupRequest, targets: Sequence[str], **fields: Any) -> BackupRequest:
     return replace(
         job,
         disks=[replace(disk, **fields) if disk.target in targets else disk for disk in job.disks],

@@ -92,7 +92,9 @@ def job(
     with cleanup_on_exit(lambda: _forget(wanted, name), only_on_error=True):
         with cleanup_on_exit(lambda: end(wanted)):
             checkpoint = name if wanted.track else None
-            jobs = [backup.Job(at, wanted.disks(pool, at), checkpoint) for at in addresses]
+            jobs = [
+                backup.BackupRequest(at, wanted.disks(pool, at), checkpoint) for at in addresses
+            ]
             moment, address, begun = _begin(wanted, jobs)
             created = int(begun.moment.timestamp())
             made = tracking.new_checkpoint(name, created, wanted.machine, begun.disks)
@@ -114,7 +116,7 @@ def _told(moment: freeze.FreezeOutcome) -> Iterator[None]:
 
 
 def _begin(
-    wanted: SnapshotRequest, jobs: Sequence[backup.Job]
+    wanted: SnapshotRequest, jobs: Sequence[backup.BackupRequest]
 ) -> tuple[freeze.FreezeOutcome, str, backup.StartedBackup]:
     with connect(wanted.access) as connection, contextlib.ExitStack() as noted:
         confinement = run_folders.confined_by(connection)
@@ -127,8 +129,8 @@ def _begin(
 
 
 def _begun(
-    domain: libvirt.virDomain, jobs: Sequence[backup.Job]
-) -> tuple[backup.Job, backup.StartedBackup]:
+    domain: libvirt.virDomain, jobs: Sequence[backup.BackupRequest]
+) -> tuple[backup.BackupRequest, backup.StartedBackup]:
     """Begin the first of them that libvirt does not refuse."""
     for job in jobs[:-1]:
         with contextlib.suppress(libvirt.libvirtError):

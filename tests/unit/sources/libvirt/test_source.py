@@ -150,7 +150,8 @@ def test_forgotten_replica_leaves_the_checkpoints_of_others(host: FakeConnection
     for run in (RUN, other):
         targets = [BackupDisk(target=each, scratch=f"/s/{each}", tracked=True) for each in ("vda",)]
         backup.begin(
-            domain, backup.Job("/tradewind-x/n", targets, checkpoint=checkpoints.name_of(run))
+            domain,
+            backup.BackupRequest("/tradewind-x/n", targets, checkpoint=checkpoints.name_of(run)),
         )
         backup.end(domain)
     source = LibvirtSource(ACCESS)
