@@ -15,7 +15,7 @@ import libvirt
 from tradewind.domainxml import backup as backup_xml
 from tradewind.domainxml import capabilities
 from tradewind.domainxml import checkpoint as checkpoint_xml
-from tradewind.domainxml.backup import BackupDisk, JobFacts
+from tradewind.domainxml.backup import BackupDisk, BackupJobFacts
 from tradewind.errors import BusyError
 from tradewind.host.refusals import may_accept_less
 
@@ -151,7 +151,7 @@ def mark_of(domain: libvirt.virDomain) -> str:
     return "" if job is None else _mark(job)
 
 
-def _mark(job: JobFacts) -> str:
+def _mark(job: BackupJobFacts) -> str:
     if (job.address or "").startswith("/"):
         files: tuple[str, ...] = (job.address or "",)
     else:
@@ -159,7 +159,7 @@ def _mark(job: JobFacts) -> str:
     return next((file for file in files if MARK in file), "")
 
 
-def _current(domain: libvirt.virDomain) -> JobFacts | None:
+def _current(domain: libvirt.virDomain) -> BackupJobFacts | None:
     try:
         return backup_xml.job_of(domain.backupGetXMLDesc())
     except libvirt.libvirtError as error:
