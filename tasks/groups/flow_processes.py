@@ -39,7 +39,7 @@ PATIENCE: Final = 40.0
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class WantedFlowRun:
     """A flow run that is wanted: its parameters, and what it is about."""
 
     subject: str
@@ -77,7 +77,7 @@ class FlowProcesses:
         self._log = get_run_logger()
         self._living: list[_Child] = []
 
-    def run(self, asked: Sequence[Asked], limit: int) -> list[EndedRun]:
+    def run(self, asked: Sequence[WantedFlowRun], limit: int) -> list[EndedRun]:
         """Run all of them, at most `limit` at a time; say in the same order how they ended."""
         waiting = deque(asked)
         begun: list[UUID] = []
@@ -116,7 +116,7 @@ class FlowProcesses:
                 raise
             self._log.warning("Prefect's server does not answer, asking again: %s", error)
 
-    def _start(self, asked: Asked) -> UUID:
+    def _start(self, asked: WantedFlowRun) -> UUID:
         run = self._client.create_flow_run(
             self._flow,
             parameters=dict(asked.parameters),
@@ -167,7 +167,7 @@ class FlowProcesses:
             time.sleep(EVERY / 10)
 
 
-def run_each(flow: Flow[..., Any], asked: Iterable[Asked], limit: int) -> list[EndedRun]:
+def run_each(flow: Flow[..., Any], asked: Iterable[WantedFlowRun], limit: int) -> list[EndedRun]:
     """Run a flow once for each, in processes of their own; say how each ended, in order."""
     with get_client(sync_client=True) as client:
         return FlowProcesses(flow, client).run(list(asked), limit)

@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.states import Failed
 
 from tasks.environment import load_source
-from tasks.groups.flow_processes import Asked, EndedRun, run_each
+from tasks.groups.flow_processes import EndedRun, WantedFlowRun, run_each
 from tasks.step import step
 from tradewind.errors import TradewindError
 from tradewind.ledger import Ledger, open_ledger
@@ -51,7 +51,9 @@ def transfer_each(
 ) -> list[EndedRun]:
     """Transfer the machines, as many at a time as the request says, each in a flow run."""
     asked = [
-        Asked(machine.name, {"request": request.transfer_of(machine).model_dump(mode="json")})
+        WantedFlowRun(
+            machine.name, {"request": request.transfer_of(machine).model_dump(mode="json")}
+        )
         for machine in machines
     ]
     return run_each(transfer, asked, request.limit)
