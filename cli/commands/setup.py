@@ -55,14 +55,14 @@ def setup(
         _show(done, advice)
 
 
-class Role(StrEnum):
+class SettingsRole(StrEnum):
     """Whose settings."""
 
     SERVER = "server"
     WORKER = "worker"
 
 
-def settings(role: Annotated[Role, typer.Argument(help="server or worker.")]) -> None:
+def settings(role: Annotated[SettingsRole, typer.Argument(help="server or worker.")]) -> None:
     """Print the settings for Prefect's server or worker.
 
     They are an environment file. For a shell: set -a; . <(tradewind settings server); set +a. For
