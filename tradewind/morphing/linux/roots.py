@@ -24,7 +24,7 @@ from tradewind.morphing.linux.names import containers, find_all, kernel_name
 from tradewind.morphing.wording import plain
 
 
-class Claim(IntEnum):
+class RootClaim(IntEnum):
     """What a candidate's own fstab says about "/"."""
 
     ITSELF = 0
@@ -40,7 +40,7 @@ class Root:
     tree: FileSystemFacts
     usr: FileSystemFacts | None
     os_release: Mapping[str, str]
-    claim: Claim
+    claim: RootClaim
 
     @property
     def fstab(self) -> str:
@@ -95,7 +95,7 @@ def choose(ground: Candidates, wanted: str = "") -> Root:
     """
     candidates = list(_candidates(ground))
     counting = _wanted(candidates, ground, wanted) if wanted else candidates
-    best = min((root.claim for root in counting), default=Claim.ITSELF)
+    best = min((root.claim for root in counting), default=RootClaim.ITSELF)
     counting = [root for root in counting if root.claim is best]
     if len(counting) == 1:
         return counting[0]
@@ -124,17 +124,17 @@ def _usr(tree: FileSystemFacts, ground: Candidates) -> FileSystemFacts | None:
     return next((ground.tree(line) for line in lines if line.path == "/usr"), None)
 
 
-def _claim(tree: FileSystemFacts, ground: Candidates) -> Claim:
+def _claim(tree: FileSystemFacts, ground: Candidates) -> RootClaim:
     lines = [e for e in fstab.entries(tree.facts.get("fstab", "")) if e.path == "/"]
     if not lines:
-        return Claim.NOTHING
+        return RootClaim.NOTHING
     named = {f.device for f in find_all(lines[0].spec, ground.filesystems)}
     if lines[0].spec in _own_names(tree):
         named.add(tree.filesystem.device)
     if not named:
-        return Claim.UNKNOWN
+        return RootClaim.UNKNOWN
     meant = tree.filesystem.device in named and ground.is_meant(tree, lines[0])
-    return Claim.ITSELF if meant else Claim.ANOTHER
+    return RootClaim.ITSELF if meant else RootClaim.ANOTHER
 
 
 def _own_names(tree: FileSystemFacts) -> set[str]:
