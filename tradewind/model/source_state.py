@@ -8,7 +8,7 @@ from tradewind.model.finding import Finding, error, note, warning
 from tradewind.model.record import Record
 
 
-class Stops(StrEnum):
+class BlockedWork(StrEnum):
     """What is not done with a machine that is in a state."""
 
     NOTHING = "nothing"
@@ -25,7 +25,7 @@ class SourceState(Record):
     what: str
     remedy: str
     evidence: str
-    stops: Stops = Stops.NOTHING
+    stops: BlockedWork = BlockedWork.NOTHING
     passes: bool = False
 
     def error(self) -> BadInputError:
@@ -36,10 +36,10 @@ class SourceState(Record):
     def finding(self) -> Finding:
         """Say it before anything is done."""
         match self.stops:
-            case Stops.TRANSFER:
+            case BlockedWork.TRANSFER:
                 return error(self.what, self.remedy, self.evidence)
-            case Stops.MOVE:
+            case BlockedWork.MOVE:
                 what = f"{self.what}. It can be replicated, but a move refuses it"
                 return warning(what, self.remedy, self.evidence)
-            case Stops.NOTHING:
+            case BlockedWork.NOTHING:
                 return note(self.what, self.remedy, self.evidence)
