@@ -12,7 +12,7 @@ from typing import Final
 
 from tradewind.model.guest import GuestOS
 from tradewind.morphing.linux import kernel_names
-from tradewind.morphing.linux.boot.lasting import StableNames, lasting
+from tradewind.morphing.linux.boot.stable_names import StableNames, lasting
 
 _NAME: Final = (
     rf"(?:{kernel_names.NAME}|/dev/mapper/mpath[a-z]{{1,3}}(?:(?:-part|p)?\d{{1,3}})?"
