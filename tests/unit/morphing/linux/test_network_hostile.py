@@ -15,7 +15,7 @@ from tradewind.model.guest import GuestOS, MorphOptions
 from tradewind.morphing import files
 from tradewind.morphing.linux.network import (
     assignments,
-    early,
+    early_network,
     ifcfg,
     ifupdown,
     ifupdown_sources,
@@ -214,13 +214,13 @@ def test_whatever_is_written_is_read(text: str) -> None:
         ifupdown.MAIN: text,
     }
     macs = ["52:54:00:aa:00:01"]
-    for name in (*name_pins.given(texts, (), macs).values(), *early.names([text])):
+    for name in (*name_pins.given(texts, (), macs).values(), *early_network.names([text])):
         assert is_name(name)
     for pattern in ifupdown_sources.patterns(texts):
         assert pattern.startswith("/")
         assert "\x00" not in pattern
-    for word in early.with_dhcp(text).split():
-        assert early.with_dhcp(word) == word
+    for word in early_network.with_dhcp(text).split():
+        assert early_network.with_dhcp(word) == word
     networkd.interfaces(texts)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tradewind.morphing.linux.network import early
+from tradewind.morphing.linux.network import early_network
 from tradewind.morphing.linux.network.matching import accepts
 from tradewind.morphing.linux.network.name_pins import PERSISTENT_RULES
 from tradewind.morphing.linux.network.program import (
@@ -80,7 +80,7 @@ def naming(network: GuestNetwork, *, guess: bool) -> Naming:
 def _used(network: GuestNetwork, most: int) -> tuple[str, ...]:
     """Name what is configured, and what the initial RAM disk configures, if that are not more."""
     interfaces = network.interfaces
-    before = mentioned(early.names(network.command_lines), interfaces)
+    before = mentioned(early_network.names(network.command_lines), interfaces)
     both = configured((*interfaces, *before))
     return both if len(both) <= most else configured(interfaces)
 

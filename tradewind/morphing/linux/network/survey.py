@@ -12,7 +12,7 @@ from tradewind.morphing import files
 from tradewind.morphing.linux import systemd
 from tradewind.morphing.linux.boot import commandline
 from tradewind.morphing.linux.network import (
-    early,
+    early_network,
     ifcfg,
     ifupdown,
     ifupdown_sources,
@@ -57,7 +57,7 @@ class GuestNetwork:
     def pinned(self) -> dict[str, str]:
         """Names of NICs that are certain, by MAC address."""
         udev = name_pins.pinned(self.texts, self.present, self.macs)
-        early_names = early.tied(self.command_lines)
+        early_names = early_network.tied(self.command_lines)
         return {mac: name for mac, name in early_names.items() if mac in self.macs} | udev
 
     @property
@@ -105,7 +105,7 @@ def survey(guest: GuestTree, os: GuestOS, *more: str) -> GuestNetwork:
 def read(guest: GuestTree, *more: str) -> dict[str, str]:
     """Read every file of the guest that says something about its NICs, and `more`."""
     patterns = [pattern for program in PROGRAMS for pattern in program.PATTERNS]
-    texts = files.read(guest, *name_pins.PATTERNS, *early.PATTERNS, *patterns, *more)
+    texts = files.read(guest, *name_pins.PATTERNS, *early_network.PATTERNS, *patterns, *more)
     asked: set[str] = set(ifupdown.PATTERNS)
     # An included file may include others; nobody nests them deeper.
     for _ in range(_DEEPEST):

@@ -11,7 +11,7 @@ from tradewind.morphing import backup, files
 from tradewind.morphing.linux import packages
 from tradewind.morphing.linux.boot import commandline
 from tradewind.morphing.linux.network import (
-    early,
+    early_network,
     ifcfg,
     ifupdown,
     name_pins,
@@ -78,7 +78,7 @@ def _outcome(network: GuestNetwork, done: _Done) -> Outcome:
     programs = ", ".join(program.NAME for program in network.in_use)
     changed = ", ".join(dict.fromkeys(done.changed))
     summary = f"changed {changed}" if changed else "is so"
-    told = early.told(network.command_lines, network.texts)
+    told = early_network.told(network.command_lines, network.texts)
     return Outcome(
         changed=bool(done.changed),
         summary=f"{programs}: {summary}",
@@ -111,7 +111,7 @@ def _ask_early(guest: GuestTree) -> list[str]:
     """Let the initial RAM disk ask, where the kernel's command line has a fixed address."""
     changed = []
     for path, text in files.read(guest, *commandline.EFFECTIVE, *commandline.LASTING).items():
-        new = commandline.changed_everywhere(path, text, early.with_dhcp)
+        new = commandline.changed_everywhere(path, text, early_network.with_dhcp)
         if new != text:
             backup.rewrite(guest, path, new)
             changed.append(path)

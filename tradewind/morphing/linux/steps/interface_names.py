@@ -8,7 +8,7 @@ from typing import Final
 from tradewind.errors import MorphingError
 from tradewind.model.guest import GuestOS, MorphOptions, Outcome
 from tradewind.morphing import files
-from tradewind.morphing.linux.network import early, name_pins, names
+from tradewind.morphing.linux.network import early_network, name_pins, names
 from tradewind.morphing.linux.network.names import Naming
 from tradewind.morphing.linux.network.program import GuestNic
 from tradewind.morphing.linux.network.survey import GuestNetwork, read, survey
@@ -36,7 +36,9 @@ def apply(guest: GuestTree, os: GuestOS, options: MorphOptions) -> Outcome:
     naming = names.naming(network, guess=options.set_dhcp)
     if not options.set_dhcp:
         _refuse_guessing(network, naming)
-    told = [] if options.set_dhcp else list(early.told(network.command_lines, network.texts))
+    told = (
+        [] if options.set_dhcp else list(early_network.told(network.command_lines, network.texts))
+    )
     if not naming.nics:
         return _nothing_to_tie(naming, told)
     wanted = name_pins.written(network.texts, network.present, naming.nics, network.macs)
