@@ -91,9 +91,9 @@ def _steps(remote: Shell, guest: LinuxGuest, serials: Sequence[str]) -> Iterator
     stacks.close(remote, serials)
 
 
-def _described(guest: LinuxGuest) -> inspect.LabMachine:
+def _described(guest: LinuxGuest) -> inspect.InspectionHints:
     keys = [GuestKey.of(guest.passphrase.encode())] if guest.passphrase else []
     firmware = FirmwareKind.UEFI if guest.uefi else FirmwareKind.BIOS
-    return inspect.LabMachine(
+    return inspect.InspectionHints(
         macs=guest.machine.macs, firmware=firmware, keys=GuestKeys(secrets=tuple(keys))
     )
