@@ -28,7 +28,7 @@ _LIST_GROUPS: Final = program(__file__, "lvm_configure.sh", "lvm_groups.sh")
 _ACTIVATE: Final = program(__file__, "lvm_configure.sh", "lvm_activate.sh")
 
 
-class _Group(BaseModel):
+class _LvmGroup(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     vg_uuid: str
@@ -38,7 +38,7 @@ class _Group(BaseModel):
     vg_exported: str = ""
 
 
-class _Volume(BaseModel):
+class _LogicalVolume(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     vg_uuid: str
@@ -100,17 +100,17 @@ def activate(
     return Activated(layers, frozenset(snapshots), {}, tuple(notes))
 
 
-def _groups(said: str) -> tuple[list[_Group], str]:
+def _groups(said: str) -> tuple[list[_LvmGroup], str]:
     """Read the report, and return what was printed after it."""
     start = said.find("{")
     if start < 0:
         return [], said
     report, end = json.JSONDecoder().raw_decode(said[start:])
     rows = [row for part in report["report"] for row in part.get("vg", ())]
-    return [_Group.model_validate(row) for row in rows], said[start + end :]
+    return [_LvmGroup.model_validate(row) for row in rows], said[start + end :]
 
 
-def _refusal(group: _Group, groups: Sequence[_Group], mapped: str) -> str:
+def _refusal(group: _LvmGroup, groups: Sequence[_LvmGroup], mapped: str) -> str:
     name = plain(group.vg_name)
     compact = group.vg_uuid.replace("-", "")
     if re.search(rf"^LVM-{re.escape(compact)}", mapped, re.MULTILINE):
@@ -128,8 +128,8 @@ def _refusal(group: _Group, groups: Sequence[_Group], mapped: str) -> str:
 
 
 def _activated(
-    remote: Remote, groups: Sequence[_Group], devices: Sequence[str]
-) -> tuple[list[_Volume], list[str]]:
+    remote: Remote, groups: Sequence[_LvmGroup], devices: Sequence[str]
+) -> tuple[list[_LogicalVolume], list[str]]:
     system_ids = ", ".join(sorted({f'"{g.vg_systemid}"' for g in groups if g.vg_systemid}))
     prefixes = [g.vg_name.replace("-", "--") + "-" for g in groups]
     select = " || ".join(f"vg_uuid={group.vg_uuid}" for group in groups)
@@ -138,6 +138,6 @@ def _activated(
     ).stdout
     complaints, _, report = said.partition("--\n")
     rows = [row for part in json.loads(report)["report"] for row in part.get("lv", ())]
-    return [_Volume.model_validate(row) for row in rows], [
+    return [_LogicalVolume.model_validate(row) for row in rows], [
         f"LVM: {plain(line.strip())}" for line in complaints.splitlines()[:10] if line.strip()
     ]
