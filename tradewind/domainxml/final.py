@@ -14,7 +14,7 @@ from tradewind.domainxml import (
     final_disks,
     final_nics,
     firmware,
-    pieces,
+    omissions,
     tags,
 )
 from tradewind.domainxml.document import E, Element, maker, parse, to_text
@@ -73,7 +73,7 @@ def final_domain(machine: VirtualMachine, plan: FinalDomain) -> str:
     domain.extend(_event(source, plan, name, usual) for name, usual in _EVENTS.items())
     domain.extend(deepcopy(power) for power in source.iterfind("pm"))
     domain.append(final_devices.devices_element(machine, source, plan))
-    pieces.without(domain, [omission.path for omission in plan.left_out])
+    omissions.without(domain, [omission.path for omission in plan.left_out])
     return to_text(domain)
 
 
