@@ -14,6 +14,7 @@ from tradewind.model.deploy_options import OnBootFailure
 from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.hardware import Autostart
 from tradewind.model.host import HostAccess
+from tradewind.model.label import labelled_name
 from tradewind.model.network import NetworkMap
 from tradewind.model.run import Run
 
@@ -61,7 +62,7 @@ def isolated_if_rehearsal(
         yield DeployContext(env, request, ground)
         return
     with cleanup_on_exit(lambda: _remove(env.destination, run), what=f"rehearsal {run.id}"):
-        network = request.rehearsal_network or f"tradewind-{run.id}-rehearsal"
+        network = request.rehearsal_network or labelled_name(run.id, "rehearsal")
         if request.rehearsal_network:
             _check_network(env.destination, network)
         else:

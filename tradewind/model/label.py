@@ -1,10 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is written on every domain we make, so that a sweep knows whose it is."""
+"""What is written on all that we make, so that a sweep knows whose it is."""
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from tradewind.model.record import Record
+
+# What each name begins with that is a label itself.
+MARK: Final = "tradewind-"
+
+
+def labelled_name(run_id: str, rest: str) -> str:
+    """Name something that a run makes, where its name is all that can bear a label."""
+    return f"{MARK}{run_id}-{rest}"
 
 
 class Purpose(StrEnum):

@@ -16,7 +16,7 @@ from tradewind.host import arp, storage
 from tradewind.host.boot.console import Console
 from tradewind.host.domain import domains
 from tradewind.model.host import HostAccess, HostFacts
-from tradewind.model.label import Label
+from tradewind.model.label import Label, labelled_name
 from tradewind.model.storage import Volume
 from tradewind.model.worker import Worker, WorkerAddressSource, WorkerSpec
 from tradewind.remote import shell
@@ -42,7 +42,7 @@ class WorkerNames:
 
 def names(label: Label) -> WorkerNames:
     """Name a worker and its volumes after its run and purpose."""
-    stem = f"tradewind-{label.run}-{label.purpose}"
+    stem = labelled_name(label.run, label.purpose)
     return WorkerNames(domain=stem, overlay=f"{stem}.qcow2", seed=f"{stem}-seed.iso")
 
 

@@ -18,9 +18,7 @@ from tradewind.domainxml import checkpoint as checkpoint_xml
 from tradewind.domainxml.backup import BackupDisk, BackupJobFacts
 from tradewind.errors import BusyError
 from tradewind.host.refusals import may_accept_less
-
-# Every path we hand to a backup job carries this, so that a job of ours is known as ours.
-MARK = "tradewind-"
+from tradewind.model.label import MARK
 
 # Why a disk is read in full.
 BROKEN = "its dirty bitmap is missing or inconsistent, as after a crash of QEMU"
@@ -156,6 +154,7 @@ def _mark(job: BackupJobFacts) -> str:
         files: tuple[str, ...] = (job.address or "",)
     else:
         files = job.scratch
+    # Every path that we hand to a backup job carries the mark.
     return next((file for file in files if MARK in file), "")
 
 

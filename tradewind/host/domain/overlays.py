@@ -18,6 +18,7 @@ from tradewind.errors import HypervisorError
 from tradewind.host.domain import domains
 from tradewind.host.storage import pools, volume_users, volumes
 from tradewind.host.storage.naming import for_adapting, safe_name
+from tradewind.model.label import labelled_name
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.units import GiB
@@ -53,7 +54,7 @@ def overlay_of(
     run_id: str, machine: VirtualMachine, replica: ReplicaVolume, pool: str
 ) -> ReplicaVolume:
     """Describe the overlay on one replica volume, labelled with the run by its name."""
-    name = f"tradewind-{run_id}-{safe_name(machine.name)}-{replica.disk_id}-overlay.qcow2"
+    name = labelled_name(run_id, f"{safe_name(machine.name)}-{replica.disk_id}-overlay.qcow2")
     overlay = replica.volume.model_copy(update={"pool": pool, "name": name, "format": "qcow2"})
     return for_adapting(replica, overlay, machine)
 

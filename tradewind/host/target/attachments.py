@@ -22,6 +22,7 @@ from tradewind.host.target.config_drive import config_drive
 from tradewind.host.target.domain_plan import DeploySpec
 from tradewind.model.deploy import FinalDomain
 from tradewind.model.host import HostFacts
+from tradewind.model.label import labelled_name
 from tradewind.model.machine import FirmwareKind, VirtualMachine
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.model.uefi import UefiVariables
@@ -43,7 +44,7 @@ def furnish(
 ) -> FinalDomain:
     """Put in place what the machine gets beside its disks, each proven by reading it back."""
     pool = _pool_beside(connection, order.volumes, means.spare_pool)
-    stem = f"tradewind-{order.label.run}-{safe_name(final.name)}"
+    stem = labelled_name(order.label.run, safe_name(final.name))
     if means.with_config_drive:
         drive = config_drive(final.uuid or order.machine.id, final.name)
         path = _put(connection, pool, f"{stem}-config.iso", drive)

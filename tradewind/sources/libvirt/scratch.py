@@ -17,6 +17,7 @@ from tradewind.domainxml.pool import parse_pool
 from tradewind.errors import BadInputError, CapacityError, NotFoundError, RemoteCommandError
 from tradewind.host import storage
 from tradewind.model.finding import Finding, error, warning
+from tradewind.model.label import labelled_name
 from tradewind.model.machine import Disk, VirtualMachine
 from tradewind.model.source_care import SourceCare
 from tradewind.ports import Remote
@@ -76,7 +77,7 @@ def folder_of(disk: Disk, pool: PurePosixPath | None) -> PurePosixPath:
 
 def path_of(disk: Disk, run_id: str, pool: PurePosixPath | None) -> str:
     """Name a disk's scratch file, so that the sweep knows whose it is."""
-    return str(folder_of(disk, pool) / f"tradewind-{run_id}-{disk.id}.scratch")
+    return str(folder_of(disk, pool) / labelled_name(run_id, f"{disk.id}.scratch"))
 
 
 def measure(remote: Remote, folders: Collection[str]) -> tuple[ScratchSpace, ...]:

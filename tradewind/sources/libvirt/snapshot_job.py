@@ -16,7 +16,7 @@ from tradewind.host.connection import connect
 from tradewind.host.domain import backup, checkpoints, domains, freeze, run_folders
 from tradewind.host.refusals import may_accept_less
 from tradewind.model.host import HostAccess
-from tradewind.model.label import Purpose
+from tradewind.model.label import Purpose, labelled_name
 from tradewind.model.machine import PowerState, VirtualMachine
 from tradewind.model.run import Run
 from tradewind.model.source_care import SourceCare
@@ -30,7 +30,7 @@ THAW_AGAIN: Final = 10.0
 
 def reader_name(run: Run) -> str:
     """Name the domain that holds the disks of a machine that is shut off."""
-    return f"tradewind-{run.id}-{Purpose.READER}"
+    return labelled_name(run.id, Purpose.READER)
 
 
 @dataclass(frozen=True, slots=True)
