@@ -12,7 +12,7 @@ from typing import Final
 
 import libvirt
 
-from tradewind.domainxml.locations import plain
+from tradewind.domainxml.locations import normal_path
 from tradewind.errors import HypervisorError
 from tradewind.host import networks, storage
 from tradewind.host.domain import backup, checkpoints, domains, freeze, run_folders, twins
@@ -228,7 +228,7 @@ def _named_after_runs(connection: libvirt.virConnect) -> Iterator[tuple[str, Lef
             if run:
                 kind = LeftoverKind.VOLUME
                 there = Leftover(kind=kind, run=run, name=name, place=pool.name())
-                yield plain(volume.path()), there
+                yield normal_path(volume.path()), there
 
 
 def _finished_runs(connection: libvirt.virConnect) -> frozenset[str]:

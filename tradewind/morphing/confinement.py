@@ -22,7 +22,7 @@ from tradewind.errors import MorphingError
 from tradewind.model.guest import ChrootAccess
 from tradewind.morphing import guest_loader, guest_runner
 from tradewind.morphing.system_calls import call_filter
-from tradewind.morphing.wording import plain
+from tradewind.plain_text import printable
 from tradewind.ports import Completed, Remote
 
 _SENT: Final = Path(guest_loader.__file__).parent
@@ -55,7 +55,7 @@ def run_inside(
         done = remote.run(argv, stdin=stdin, timeout=timeout, check=False)
     if done.status == guest_runner.NOT_BEGUN and done.stderr.startswith(guest_runner.WORDS):
         raise MorphingError(
-            plain(done.stderr),
+            printable(done.stderr),
             "the worker image needs a kernel with name spaces and seccomp, as distributions' are",
         )
     return done

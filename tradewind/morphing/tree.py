@@ -15,7 +15,7 @@ from tradewind.errors import LateError, MorphingError
 from tradewind.model.guest import ChrootAccess
 from tradewind.morphing import guest_files
 from tradewind.morphing.confinement import on_files, program, run_inside
-from tradewind.morphing.wording import plain
+from tradewind.plain_text import printable
 from tradewind.ports import Completed, Remote
 from tradewind.units import MiB
 
@@ -108,7 +108,7 @@ class RemoteGuestTree:
         completed = self._inside(on_files(*arguments), reach, stdin=stdin, timeout=timeout)
         reason = _REASONS.get(completed.status)
         if reason:
-            raise MorphingError(reason.format(plain(completed.stderr)))
+            raise MorphingError(reason.format(printable(completed.stderr)))
         _judge(completed, shlex.join(arguments))
         return completed
 
@@ -119,7 +119,8 @@ class RemoteGuestTree:
             return run_inside(self._remote, self._root, work, reach, stdin=stdin, timeout=timeout)
         except LateError:
             raise LateError(
-                f"in the guest, `{plain(shlex.join(work[1:]))}` did not end within {timeout:.0f} s"
+                f"in the guest, `{printable(shlex.join(work[1:]))}` did not end within"
+                f" {timeout:.0f} s"
             ) from None
 
 
@@ -138,7 +139,7 @@ def _texts(said: bytes) -> Iterator[tuple[str, str]]:
 def _judge(completed: Completed, command: str) -> None:
     if completed.status != 0:
         raise MorphingError(
-            f"in the guest, `{plain(command)}` ended with status {completed.status}:\n"
+            f"in the guest, `{printable(command)}` ended with status {completed.status}:\n"
             + tail(completed)
         )
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import libvirt
 
-from tradewind.domainxml.locations import plain
+from tradewind.domainxml.locations import normal_path
 from tradewind.errors import NotFoundError, TradewindError
 from tradewind.host import storage
 from tradewind.host.domain import domains
@@ -146,7 +146,7 @@ def _has(uses: volume_users.VolumeUsers, name: str, volume: libvirt.virStorageVo
     if volume is None:
         return False
     (user,) = (user for user in uses.users if user.name == name)
-    return plain(volume.path()) in uses.reach(user)
+    return normal_path(volume.path()) in uses.reach(user)
 
 
 def _nowhere() -> str:

@@ -22,7 +22,7 @@ import libvirt
 
 from tradewind.domainxml import labels
 from tradewind.domainxml import pool as pool_xml
-from tradewind.domainxml.locations import layered_files, locations, plain
+from tradewind.domainxml.locations import layered_files, locations, normal_path
 from tradewind.domainxml.volume import VolumeFacts
 from tradewind.errors import BusyError, HypervisorError
 from tradewind.host.storage import pools
@@ -63,7 +63,7 @@ class VolumeUsers:
 
     def add(self, pool: str, facts: VolumeFacts) -> None:
         """Take note of a volume."""
-        path = plain(facts.path)
+        path = normal_path(facts.path)
         self.paths[f"{pool}/{facts.name}"] = path
         if facts.backing:
             self.below[path] = _absolute(facts.backing, path)
@@ -89,7 +89,7 @@ class VolumeUsers:
                 yield f"{basename(path)} by machine {user.name}"
         for above, below in self.below.items():
             ours = _is_own(run_of(basename(above)), own)
-            if not ours and plain(above) != plain(path) and _same(below, path):
+            if not ours and normal_path(above) != normal_path(path) and _same(below, path):
                 yield f"{basename(path)} by volume {basename(above)}, which lies on top of it"
 
 
@@ -109,7 +109,7 @@ def require_unused(
         return
     uses = survey(connection)
     found = sorted(
-        {who for volume in volumes for who in uses.of(plain(volume.path()), own, lent_to)}
+        {who for volume in volumes for who in uses.of(normal_path(volume.path()), own, lent_to)}
     )
     if found:
         raise BusyError(f"volumes are in use on {uses.host}: {', '.join(found)}", _REMEDY)
@@ -190,7 +190,7 @@ def _holds(reach: Collection[str], path: str) -> bool:
 
 def _same(one: str, other: str) -> bool:
     name = basename(other)
-    return plain(one) == other or (basename(one) == name and _ID.search(name) is not None)
+    return normal_path(one) == other or (basename(one) == name and _ID.search(name) is not None)
 
 
 def _look_outside(connection: libvirt.virConnect, uses: VolumeUsers) -> None:
@@ -246,4 +246,4 @@ def _pool(
 
 
 def _absolute(backing: str, above: str) -> str:
-    return plain(backing if backing.startswith("/") else join(dirname(above), backing))
+    return normal_path(backing if backing.startswith("/") else join(dirname(above), backing))

@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from tradewind.model.guest import FileSystem, GuestDisk, Layer, LayerKind, PartitionTable
-from tradewind.morphing.wording import plain
+from tradewind.plain_text import printable
 
 # What holds a layer or a part of one, as libblkid calls it.
 STACKED: Final = {
@@ -180,9 +180,9 @@ def layer_name(layer: Layer) -> str:
     """Name a layer for a person."""
     known = layer.name or layer.uuid
     return (
-        f"{layer.kind} {plain(known)}"
+        f"{layer.kind} {printable(known)}"
         if layer.kind is not LayerKind.MD
-        else (f"array {plain(known)}")
+        else (f"array {printable(known)}")
     )
 
 

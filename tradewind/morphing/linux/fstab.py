@@ -11,7 +11,7 @@ from tradewind.model.guest import FileSystem, Mount
 from tradewind.morphing.linux.blockdevices import READABLE, place
 from tradewind.morphing.linux.kernel_names import split
 from tradewind.morphing.linux.names import TAGS, find_all, surely
-from tradewind.morphing.wording import plain
+from tradewind.plain_text import printable
 
 # Only below these folders packages put files; a guest's data is not mounted and not touched.
 SYSTEM_FOLDERS: Final = ("/boot", "/efi", "/etc", "/opt", "/usr", "/var")
@@ -128,7 +128,7 @@ def _look(entry: FstabEntry, disks: FstabDisks) -> SystemMounts:
 
 
 def _said(entry: FstabEntry) -> str:
-    return f"{plain(entry.path)} is on {plain(entry.spec)}"
+    return f"{printable(entry.path)} is on {printable(entry.spec)}"
 
 
 def _meant(entry: FstabEntry, disks: FstabDisks) -> FileSystem:
@@ -147,7 +147,8 @@ def _meant(entry: FstabEntry, disks: FstabDisks) -> FileSystem:
 
 def _taken_to_be(entry: FstabEntry, filesystem: FileSystem) -> Iterator[str]:
     if entry.spec not in filesystem.names:
-        yield f"{plain(entry.spec)} ({plain(entry.path)}) is taken to be {place(filesystem)}"
+        named = f"{printable(entry.spec)} ({printable(entry.path)})"
+        yield f"{named} is taken to be {place(filesystem)}"
 
 
 def _missing(entry: FstabEntry, disks: FstabDisks) -> InspectionError:
@@ -169,13 +170,14 @@ def _missing(entry: FstabEntry, disks: FstabDisks) -> InspectionError:
 def _mount(entry: FstabEntry, filesystem: FileSystem) -> Mount:
     if filesystem.fstype not in READABLE:
         raise InspectionError(
-            f"{plain(entry.path)} is a {filesystem.fstype} file system, which cannot be mounted",
+            f"{printable(entry.path)} is a {filesystem.fstype} file system, which cannot be"
+            " mounted",
             f"put it on one of {', '.join(sorted(READABLE))}, or deploy with skip_os_morphing",
         )
     if not _PATH.fullmatch(entry.path):
         raise InspectionError(
-            f"the guest's fstab mounts {plain(entry.spec)} at {plain(entry.path)}, which is no "
-            "plain path",
+            f"the guest's fstab mounts {printable(entry.spec)} at {printable(entry.path)}, which is"
+            " no plain path",
             "correct /etc/fstab on the source",
         )
     return Mount(

@@ -8,7 +8,7 @@ from tradewind.errors import InspectionError
 from tradewind.model.guest import FileSystem, Mount
 from tradewind.morphing.linux.blockdevices import place
 from tradewind.morphing.linux.facts import MAX_FACT, FileSystemFacts
-from tradewind.morphing.wording import plain
+from tradewind.plain_text import printable
 from tradewind.units import KiB
 
 # A swap space that holds the memory of a hibernated system: libblkid finds the signatures
@@ -21,7 +21,9 @@ def refuse_hibernated(
 ) -> None:
     """Refuse a machine that sleeps: it would resume with a memory of disks that changed since."""
     places = [place(f) for f in filesystems if f.fstype in _HIBERNATED]
-    places += [f"swap file {plain(path)}" for path in (root.lines("hibernated") if root else ())]
+    places += [
+        f"swap file {printable(path)}" for path in (root.lines("hibernated") if root else ())
+    ]
     if places:
         raise InspectionError(
             f"the machine is hibernated: {', '.join(places)} holds its memory",
@@ -57,7 +59,7 @@ def refuse_damaged(trees: Sequence[FileSystemFacts], mounts: Sequence[Mount]) ->
 
 def _damage(tree: FileSystemFacts) -> str:
     if "unreadable" in tree.facts:
-        return f"cannot be mounted ({plain(' '.join(tree.facts['unreadable'].split()))})"
+        return f"cannot be mounted ({printable(' '.join(tree.facts['unreadable'].split()))})"
     if "with errors" in _state(tree):
         return "has recorded errors that nobody has repaired"
     return ""
@@ -87,12 +89,12 @@ def notes(trees: Sequence[FileSystemFacts], mounts: Sequence[Mount]) -> Iterator
         if "in-use" in tree.facts:
             yield f"{path} was in use when it was copied; its journal is replayed"
         if "unreplayed" in tree.facts:
-            why = plain(" ".join(tree.lines("unreplayed")))
+            why = printable(" ".join(tree.lines("unreplayed")))
             yield f"{path} was looked at without its journal, so what changed last was not: {why}"
         if needs_check(tree):
             yield f"{path} was in use when it was copied and has no journal; it is checked first"
         if tree.facts.get("errors"):
-            counted = plain("; ".join(line.split(".")[-1] for line in tree.lines("errors")))
+            counted = printable("; ".join(line.split(".")[-1] for line in tree.lines("errors")))
             yield f"{path}: btrfs has counted errors ({counted}); `btrfs scrub` tells if any last"
 
 
@@ -100,4 +102,4 @@ def _unread(tree: FileSystemFacts, path: str) -> Iterator[str]:
     for name in tree.cut:
         yield f"{name} on {path} was not read to its end: it is too long"
     for name in filter(None, tree.lines("odd")):
-        yield f"{plain(name)} on {path} is no regular file, and was not read"
+        yield f"{printable(name)} on {path} is no regular file, and was not read"

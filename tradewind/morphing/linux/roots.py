@@ -21,7 +21,7 @@ from tradewind.morphing.linux import fstab, os_release
 from tradewind.morphing.linux.blockdevices import place
 from tradewind.morphing.linux.facts import FileSystemFacts
 from tradewind.morphing.linux.names import containers, find_all, kernel_name
-from tradewind.morphing.wording import plain
+from tradewind.plain_text import printable
 
 
 class RootClaim(IntEnum):
@@ -49,7 +49,7 @@ class Root:
 
     def __str__(self) -> str:
         where = place(self.tree.filesystem)
-        below = f", subvolume {plain(self.tree.subvolume)}" if self.tree.subvolume else ""
+        below = f", subvolume {printable(self.tree.subvolume)}" if self.tree.subvolume else ""
         return f"{os_release.pretty_name(self.os_release)} on {where}{below}"
 
 
@@ -157,7 +157,7 @@ def _wanted(candidates: Sequence[Root], ground: Candidates, wanted: str) -> list
     if not found:
         there = _listed(candidates, ground) or "none that could be one"
         raise InspectionError(
-            f"root_device {plain(wanted)} is no root of an operating system",
+            f"root_device {printable(wanted)} is no root of an operating system",
             f"there are: {there}",
         )
     return found
@@ -170,7 +170,7 @@ def _listed(roots: Sequence[Root], ground: Candidates) -> str:
 def _choice(root: Root, ground: Candidates) -> str:
     filesystem = root.tree.filesystem
     subvolume = f"[/{root.tree.subvolume}]" if root.tree.subvolid else ""
-    return plain(_name(filesystem, ground.filesystems) + subvolume)
+    return printable(_name(filesystem, ground.filesystems) + subvolume)
 
 
 def _name(filesystem: FileSystem, filesystems: Sequence[FileSystem]) -> str:

@@ -11,7 +11,7 @@ import libvirt
 import pytest
 
 from tests.fakes.libvirt_fakes import FakeConnection, FakeDomain, FakePool, libvirt_error
-from tradewind.domainxml.locations import locations, plain
+from tradewind.domainxml.locations import locations, normal_path
 from tradewind.domainxml.pool import folder_pool
 from tradewind.errors import BusyError
 from tradewind.host import leftovers, storage
@@ -220,7 +220,7 @@ def test_places_in_a_document_are_all_found() -> None:
     ],
 )
 def test_paths_are_spelled_in_one_way(path: str, plainly: str) -> None:
-    assert plain(path) == plainly
+    assert normal_path(path) == plainly
 
 
 def test_own_run_may_use_it_and_only_while_it_is_temporary(

@@ -16,7 +16,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from tradewind.model.guest import FileSystem, Layer, LayerKind
-from tradewind.morphing.wording import plain
+from tradewind.plain_text import printable
 from tradewind.ports import Remote
 from tradewind.shell_programs import program
 
@@ -70,7 +70,9 @@ def activate(
     devices = [member.device for member in members]
     said = remote.run(["sh", "-c", _LIST_GROUPS, "sh", *devices], timeout=120, check=False)
     if said.status != 0:
-        return Activated({}, frozenset(), dict.fromkeys(devices, plain(said.stderr.strip())), ())
+        return Activated(
+            {}, frozenset(), dict.fromkeys(devices, printable(said.stderr.strip())), ()
+        )
     groups, rest = _groups(said.stdout)
     refusal = {
         g.vg_uuid: why
@@ -78,7 +80,7 @@ def activate(
         if g.vg_uuid not in active and (why := _refusal(g, groups, rest))
     }
     usable = [group for group in groups if group.vg_uuid not in refusal]
-    notes = [f"volume group {plain(g.vg_name)} lacks {g.vg_missing_pv_count} physical volumes"
+    notes = [f"volume group {printable(g.vg_name)} lacks {g.vg_missing_pv_count} physical volumes"
              for g in usable if g.vg_missing_pv_count]  # fmt: skip
     if not usable:
         why = "; ".join(refusal.values()) or "LVM finds no volume group on it"
@@ -111,7 +113,7 @@ def _groups(said: str) -> tuple[list[_LvmGroup], str]:
 
 
 def _refusal(group: _LvmGroup, groups: Sequence[_LvmGroup], mapped: str) -> str:
-    name = plain(group.vg_name)
+    name = printable(group.vg_name)
     compact = group.vg_uuid.replace("-", "")
     if re.search(rf"^LVM-{re.escape(compact)}", mapped, re.MULTILINE):
         return (
@@ -139,5 +141,5 @@ def _activated(
     complaints, _, report = said.partition("--\n")
     rows = [row for part in json.loads(report)["report"] for row in part.get("lv", ())]
     return [_LogicalVolume.model_validate(row) for row in rows], [
-        f"LVM: {plain(line.strip())}" for line in complaints.splitlines()[:10] if line.strip()
+        f"LVM: {printable(line.strip())}" for line in complaints.splitlines()[:10] if line.strip()
     ]
