@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from prefect.logging import get_run_logger
 
+from tasks.claims import give_up
 from tasks.environment import Environment
 from tasks.step import step
 from tasks.transfer.volumes import hand_over, replica_volumes
@@ -46,13 +47,6 @@ def _remove(host: HostAccess, run: Run) -> None:
         leftovers.remove_all_of(connection, run.id)
 
 
-@step("give-up-deployment-{run.id}")
-def _give_up(env: Environment, run: Run) -> None:
-    """Write down that the deployment failed."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
-        ledger.finish(run, RunState.FAILED)
-
-
 def _undo(env: Environment, run: Run) -> None:
     """Remove what the run made, unless the ledger has completed it, or does not say."""
     if not _is_completed(env, run):
@@ -64,7 +58,7 @@ def deployment(env: Environment, request: DeployRequest, transfer: Transfer) -> 
     """Lend a run that is undone unless it ends well; `record_deployment` is what ends it."""
     run = _begin(env, request, transfer)
     # A host that is out of reach must not keep the transfer claimed: each is tried for itself.
-    undo = (lambda: _undo(env, run), lambda: _give_up(env, run))
+    undo = (lambda: _undo(env, run), lambda: give_up(env, run, "deployment"))
     with cleanup_on_exit(*undo, what=f"what deployment {run.id} made", only_on_error=True):
         yield run
 

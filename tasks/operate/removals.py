@@ -4,6 +4,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
+from tasks.claims import give_up
 from tasks.environment import Environment, load_source
 from tasks.step import step
 from tasks.transfer.volumes import delete_volume
@@ -15,7 +16,7 @@ from tradewind.host.domain import label_sync
 from tradewind.host.storage import volume_sync, witness
 from tradewind.ledger import kept, open_ledger
 from tradewind.model.host import HostAccess
-from tradewind.model.ledger import RunKind, RunState, Transfer
+from tradewind.model.ledger import RunKind, Transfer
 from tradewind.model.removal import (
     ForgottenAtSource,
     RemovableVolumes,
@@ -41,18 +42,12 @@ def _begin(env: Environment, transfer: Transfer) -> Run:
         return ledger.begin(transfer, RunKind.REMOVAL)
 
 
-@step("give-up-removal-{run.id}")
-def _give_up(env: Environment, run: Run) -> None:
-    """Write down that the removal failed; it can be begun again."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
-        ledger.finish(run, RunState.FAILED)
-
-
 @contextmanager
 def removal(env: Environment, transfer: Transfer) -> Iterator[Run]:
     """Lend the right to remove the replica; `forget_transfer` is what ends it well."""
     run = _begin(env, transfer)
-    with cleanup_on_exit(lambda: _give_up(env, run), what=f"removal {run.id}", only_on_error=True):
+    undo = (lambda: give_up(env, run, "removal"),)
+    with cleanup_on_exit(*undo, what=f"removal {run.id}", only_on_error=True):
         yield run
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from tasks.claims import give_up
 from tasks.environment import WORKER_OS, Environment
 from tasks.step import step
 from tradewind.cleanup import cleanup_on_exit
@@ -13,7 +14,7 @@ from tradewind.host.connection import connect
 from tradewind.host.storage import witness
 from tradewind.ledger import open_ledger
 from tradewind.memory import peak_memory
-from tradewind.model.ledger import RunKind, RunState
+from tradewind.model.ledger import RunKind
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.report import Streamed, TransferReport
 from tradewind.model.requests import TransferRequest
@@ -44,22 +45,14 @@ def _clean_up(env: Environment, source: DataSource, run: Run) -> None:
     source.clean_up(dead)
 
 
-@step("give-up-execution-{run.id}")
-def _give_up(env: Environment, run: Run) -> None:
-    """Write down that the execution failed."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
-        ledger.finish(run, RunState.FAILED)
-
-
 @contextmanager
 def execution(
     env: Environment, source: DataSource, request: TransferRequest, machine: VirtualMachine
 ) -> Iterator[Run]:
     """Lend the right to work on the transfer; `record_replica` is what ends it well."""
     run = _begin(env, request, machine)
-    with cleanup_on_exit(
-        lambda: _give_up(env, run), what=f"execution {run.id}", only_on_error=True
-    ):
+    undo = (lambda: give_up(env, run, "execution"),)
+    with cleanup_on_exit(*undo, what=f"execution {run.id}", only_on_error=True):
         _clean_up(env, source, run)
         yield run
 

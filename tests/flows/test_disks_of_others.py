@@ -52,7 +52,7 @@ def killed_at(
     with monkeypatch.context() as patch, suppress(Killed):
         patch.setattr(owner, name, how)
         patch.setattr(tasks.deploy.run, "_undo", lambda *_: None)
-        patch.setattr(tasks.deploy.run, "_give_up", lambda *_: None)
+        patch.setattr(tasks.deploy.run, "give_up", lambda *_: None)
         yield
 
 

@@ -102,7 +102,7 @@ def killed(stage: Stage, patch: pytest.MonkeyPatch) -> Iterator[Callable[[], Non
     with patch.context() as inside:
         inside.setattr(tasks.move.outage_end, "_settle", lambda *_: None)
         for module in (tasks.deploy.run, tasks.transfer.executions):
-            inside.setattr(module, "_give_up", lambda *_: None)
+            inside.setattr(module, "give_up", lambda *_: None)
         inside.setattr(tasks.deploy.run, "_undo", lambda *_: None)
 
         def die() -> None:
