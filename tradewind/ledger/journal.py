@@ -19,7 +19,7 @@ from tradewind.ledger.tables import DiskRow, OutageRow, RunRow, TransferRow
 from tradewind.model.ledger import Life, Owner, RunKind, RunState, RunSummary, Transfer
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.record import Record
-from tradewind.model.replica import PastRun, ReplicaState
+from tradewind.model.replica import ReplicaState
 from tradewind.model.run import Run, new_run_id
 from tradewind.model.storage import Checkpoint, RenamedDisk, ReplicaVolume
 from tradewind.nearest import listed
@@ -263,14 +263,14 @@ class Ledger:
             return runs.abandon_dead(session)
 
     def replicas(self) -> list[ReplicaState]:
-        """Say of every replica how current it is, and how its last run went."""
+        """Return the state of every replica, and of its last run."""
         with self._transaction() as session:
             return replicas.read(session)
 
-    def latest_runs(self, transfer_id: str) -> list[PastRun]:
+    def latest_runs(self, transfer_id: str) -> list[RunSummary]:
         """Give the latest run of each kind that worked on a transfer, the newest first."""
         with self._transaction() as session:
-            return replicas.latest_runs(session, transfer_id)
+            return runs.latest_of_each_kind(session, transfer_id)
 
     def volumes(self, transfer_id: str) -> list[ReplicaVolume]:
         """List the volumes of a transfer's replica."""

@@ -112,17 +112,31 @@ def latest(session: Session, transfer_id: str, count: int) -> list[RunSummary]:
         .order_by(col(RunRow.begun).desc())
         .limit(count)
     ).all()
-    return [
-        RunSummary(
-            id=row.id,
-            kind=RunKind(row.kind),
-            state=RunState(row.state),
-            begun=row.begun,
-            ended=row.ended,
-            host=Owner.model_validate_json(row.owner).host,
-        )
-        for row in rows
-    ]
+    return [_summary(row) for row in rows]
+
+
+def latest_of_each_kind(session: Session, transfer_id: str) -> list[RunSummary]:
+    """Give the latest run of each kind, the newest first."""
+    found = (
+        session.exec(
+            select(RunRow)
+            .where(RunRow.transfer_id == transfer_id, RunRow.kind == kind)
+            .order_by(col(RunRow.begun).desc())
+        ).first()
+        for kind in RunKind
+    )
+    return sorted((_summary(row) for row in found if row), key=lambda run: run.begun, reverse=True)
+
+
+def _summary(row: RunRow) -> RunSummary:
+    return RunSummary(
+        id=row.id,
+        kind=RunKind(row.kind),
+        state=RunState(row.state),
+        begun=row.begun,
+        ended=row.ended,
+        host=Owner.model_validate_json(row.owner).host,
+    )
 
 
 def give_up(session: Session, host: str) -> tuple[str, ...]:

@@ -28,16 +28,6 @@ class ReplicaState(Record):
         return self.source, self.destination, self.machine_id
 
 
-class PastRun(Record):
-    """A run that worked on a replica, and how it ended; RUNNING until it has."""
-
-    id: str
-    kind: RunKind
-    state: RunState
-    begun: datetime
-    ended: datetime | None = None
-
-
 def lag(consistent: datetime | None, now: datetime) -> float | None:
     """Say how many seconds a replica is behind its machine; None when it equals no point."""
     return None if consistent is None else (now - consistent).total_seconds()
