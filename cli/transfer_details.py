@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.printing import moment
-from cli.transfer_tables import Standing
+from cli.transfer_tables import ListedTransfer
 from deployments.stored import Stored
 from tradewind.model.ledger import RunSummary
 from tradewind.model.record import Record
@@ -47,7 +47,7 @@ class ReplicaDisk(Record):
 class TransferDetail(Record):
     """One transfer: how it stands, its disks, its checkpoint, its last runs."""
 
-    standing: Standing = Field(description="The same as in `tradewind transfer list`.")
+    standing: ListedTransfer = Field(description="The same as in `tradewind transfer list`.")
     request: TransferRequest | None = Field(
         description="What the stored transfer asks for; null when none is stored."
     )
@@ -89,7 +89,7 @@ def _facts(detail: TransferDetail) -> Iterator[tuple[str, str]]:
     yield "transfer", detail.transfer or "it has not run yet"
 
 
-def _schedule(standing: Standing) -> str:
+def _schedule(standing: ListedTransfer) -> str:
     if not standing.when:
         return "none"
     return (
@@ -129,6 +129,6 @@ def _run_table(runs: Sequence[RunSummary]) -> Table:
     return table
 
 
-def detail_of(standing: Standing, stored: Stored | None) -> TransferDetail:
+def detail_of(standing: ListedTransfer, stored: Stored | None) -> TransferDetail:
     """Say what is known before the ledger is asked."""
     return TransferDetail(standing=standing, request=stored.transfer if stored else None)

@@ -11,7 +11,7 @@ import typer
 from cli.ledgers import ledger_of
 from cli.parsing import pairs_of, source_kind
 from cli.transfer_details import ReplicaDisk, TransferDetail
-from cli.transfer_tables import standings
+from cli.transfer_tables import list_transfers
 from deployments.stored import Stored
 from tradewind.errors import NotFoundError, OptionError
 from tradewind.model.options import OptionOverrides
@@ -140,7 +140,7 @@ def detail(word: str, source: str | None, destination: str | None, options: str)
         if replica is None and not named.stored:
             ledger.find_transfer(*named.place)  # says which there are
         states = [replica] if replica else []
-        (standing, *_) = standings(states, named.stored, datetime.now(UTC))
+        (standing, *_) = list_transfers(states, named.stored, datetime.now(UTC))
         asked = next((each.transfer for each in named.stored if each.name == standing.name), None)
         if replica is None:
             return TransferDetail(standing=standing, request=asked)

@@ -23,7 +23,7 @@ from cli.commands.endpoints import ListedEndpoint, SeenEndpoint
 from cli.commands.images import ListedImages
 from cli.main import app
 from cli.transfer_details import TransferDetail
-from cli.transfer_tables import Standing
+from cli.transfer_tables import ListedTransfer
 from deployments.stored import Stored
 from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.groups import GroupReport, GroupRequest
@@ -41,7 +41,7 @@ _REQUESTS: Final = (TransferRequest, DeployRequest, MigrateRequest, GroupRequest
 # By the command that prints it; what is a list is an array of them.
 _PRINTED: Final = (
     MachineOverview,
-    Standing,
+    ListedTransfer,
     TransferDetail,
     Stored,
     ListedEndpoint,
@@ -61,7 +61,7 @@ _JSON: Final = """What commands print with `--json`.
 | command | prints |
 |---|---|
 | `machines list` | array of MachineOverview |
-| `transfer list`, `status` | array of Standing |
+| `transfer list`, `status` | array of ListedTransfer |
 | `transfer show` | Detail |
 | `kept list` | array of Kept |
 | `schedule list` | array of Stored |

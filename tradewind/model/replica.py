@@ -3,24 +3,30 @@
 
 from datetime import datetime
 
+from pydantic import Field
+
 from tradewind.model.ledger import RunKind, RunState
 from tradewind.model.record import Record
 
 
-class ReplicaState(Record):
-    """One replica, and the last run that worked on it.
+class TransferState(Record):
+    """How current a transfer's replica is, and how its last run went."""
 
-    `consistent` is the last point in time that it equals; None while it equals none.
-    """
+    machine: str = Field(description="Name of the machine, or what a stored transfer calls it.")
+    source: str = Field(description="Block of the source.")
+    destination: str = Field(description="Block of the destination.")
+    consistent: datetime | None = Field(
+        None, description="The last point in time that the replica equals; null without a replica."
+    )
+    run_kind: RunKind | None = Field(None, description="What the last run did.")
+    run_state: RunState | None = Field(None, description="How the last run ended.")
+    run_ended: datetime | None = Field(None, description="When the last run ended.")
 
-    machine: str
+
+class ReplicaState(TransferState):
+    """The state of a transfer that has run: its machine is known."""
+
     machine_id: str
-    source: str
-    destination: str
-    consistent: datetime | None = None
-    run_kind: RunKind | None = None
-    run_state: RunState | None = None
-    run_ended: datetime | None = None
 
     @property
     def place(self) -> tuple[str, str, str]:
