@@ -11,6 +11,7 @@ from tradewind.domainxml.document import E, Element, attribute
 from tradewind.domainxml.machine import moving_nics
 from tradewind.model.deploy import FinalDomain, FinalNic
 from tradewind.model.hardware import NicModel
+from tradewind.model.mac import read_mac
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.network import PlugKind
 
@@ -31,8 +32,8 @@ def described_nics(source: Element, plan: FinalDomain) -> list[Element | None]:
     """Find the source's description of each NIC: those of one MAC address in their order."""
     known: dict[str, list[Element]] = defaultdict(list)
     for nic in moving_nics(source):
-        known[(attribute(nic, "mac", "address") or "").lower()].append(nic)
-    same = (known[nic.mac.lower()] for nic in plan.nics)
+        known[read_mac(attribute(nic, "mac", "address") or "")].append(nic)
+    same = (known[read_mac(nic.mac)] for nic in plan.nics)
     return [found.pop(0) if found else None for found in same]
 
 

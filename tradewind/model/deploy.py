@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr
 
 from tradewind.model.hardware import Hardware
 from tradewind.model.label import Label
+from tradewind.model.mac import Mac
 from tradewind.model.network import Plug
 from tradewind.model.record import Record
 
@@ -74,7 +75,7 @@ class FinalDisk(Record):
 class FinalNic(Record):
     """A NIC of the machine: its address, and what it is plugged into on the destination."""
 
-    mac: str
+    mac: Mac
     plug: Plug
 
 

@@ -12,6 +12,7 @@ from tests.fakes.chrooted import ChrootedGuest
 from tests.fakes.debian import FakeDebian
 from tradewind.errors import MorphingError
 from tradewind.model.guest import GuestOS, MorphOptions
+from tradewind.model.mac import read_mac
 from tradewind.morphing import files
 from tradewind.morphing.linux.network import (
     assignments,
@@ -27,7 +28,7 @@ from tradewind.morphing.linux.network import (
     wicked,
     yaml_document,
 )
-from tradewind.morphing.linux.network.program import GuestNic, NetworkProgram, address, is_name
+from tradewind.morphing.linux.network.program import GuestNic, NetworkProgram, is_name
 from tradewind.morphing.linux.network.survey import PROGRAMS
 from tradewind.morphing.linux.steps import dhcp, interface_names
 from tradewind.units import MiB
@@ -47,7 +48,7 @@ def test_what_no_interface_is_called_is_no_name(name: str) -> None:
 
 @pytest.mark.parametrize("text", ["52:54:00:aa:00", "52:54:00:aa:00:0g", "../52:54:00:aa:00:01"])
 def test_what_is_no_address_is_none(text: str) -> None:
-    assert address(text) == ""
+    assert read_mac(text) == ""
 
 
 def test_no_file_is_written_after_a_name_of_the_guest(tmp_path: Path, found: GuestOS) -> None:

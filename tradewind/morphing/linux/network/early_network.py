@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from tradewind.morphing.linux.network import assignments, matching
+from tradewind.model.mac import read_mac
+from tradewind.morphing.linux.network import assignments
 from tradewind.morphing.linux.network.kinds import InterfaceKind, by_name
 from tradewind.morphing.linux.network.program import is_name
 
@@ -29,8 +30,8 @@ _HOST, _DEVICE, _METHOD = 4, 5, 6
 
 def tied(command_lines: Sequence[str]) -> dict[str, str]:
     """Map MAC addresses to the names that ifname= gives them in the initial RAM disk."""
-    found = {mac.lower(): name for line in command_lines for name, mac in _TIE.findall(line)}
-    return {mac: name for mac, name in found.items() if matching.addresses([mac])}
+    found = {read_mac(mac): name for line in command_lines for name, mac in _TIE.findall(line)}
+    return {mac: name for mac, name in found.items() if mac}
 
 
 def names(command_lines: Sequence[str]) -> tuple[str, ...]:

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from tradewind.model.mac import read_mac
 from tradewind.morphing.linux.network import assignments
 from tradewind.morphing.linux.network.kinds import InterfaceKind, by_name
 from tradewind.morphing.linux.network.program import (
     GuestNic,
     Interface,
     Rewritten,
-    address,
     compact,
     is_name,
     is_zero,
@@ -86,7 +86,7 @@ class _IfcfgFile:
 
     @property
     def mac(self) -> str:
-        return address(self.values.get("HWADDR", ""))
+        return read_mac(self.values.get("HWADDR", ""))
 
     @property
     def alias(self) -> bool:

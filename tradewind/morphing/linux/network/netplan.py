@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ruamel.yaml.comments import CommentedMap
 
+from tradewind.model.mac import read_mac
 from tradewind.morphing.linux.network import netplan_passthrough, networkmanager, yaml_document
 from tradewind.morphing.linux.network.kinds import InterfaceKind, by_name
 from tradewind.morphing.linux.network.matching import DRIVER, accepts
@@ -14,7 +15,6 @@ from tradewind.morphing.linux.network.program import (
     GuestNic,
     Interface,
     Rewritten,
-    address,
     is_name,
 )
 
@@ -75,7 +75,7 @@ class _Definition:
     def mac(self) -> str:
         keys = ("ethernet.mac-address", "802-3-ethernet.mac-address")
         handed_on = netplan_passthrough.value(self.parts, *keys)
-        return address(str(self.match.get("macaddress", ""))) or address(handed_on)
+        return read_mac(str(self.match.get("macaddress", ""))) or read_mac(handed_on)
 
     @property
     def interface_kind(self) -> InterfaceKind:

@@ -7,13 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tradewind.model.mac import read_mac
 from tradewind.morphing.linux.network import matching, sections
 from tradewind.morphing.linux.network.kinds import InterfaceKind, by_name
 from tradewind.morphing.linux.network.program import (
     GuestNic,
     Interface,
     Rewritten,
-    address,
     compact,
     is_name,
     mentioned,
@@ -86,7 +86,7 @@ class _Profile:
 
     @property
     def mac(self) -> str:
-        return address(
+        return read_mac(
             self.get("ethernet", "mac-address") or self.get("802-3-ethernet", "mac-address")
         )
 

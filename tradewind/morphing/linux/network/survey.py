@@ -8,6 +8,7 @@ from typing import Final
 
 from tradewind.errors import MorphingError
 from tradewind.model.guest import GuestOS
+from tradewind.model.mac import read_mac
 from tradewind.morphing import files
 from tradewind.morphing.linux import systemd
 from tradewind.morphing.linux.boot import commandline
@@ -23,7 +24,7 @@ from tradewind.morphing.linux.network import (
     networkmanager,
     wicked,
 )
-from tradewind.morphing.linux.network.program import Interface, NetworkProgram, address
+from tradewind.morphing.linux.network.program import Interface, NetworkProgram
 from tradewind.ports import GuestTree
 
 # In the order in which one is chosen for NICs that nothing configures yet.
@@ -125,7 +126,7 @@ def _runs(program: NetworkProgram, present: frozenset[str], units: Mapping[str, 
 
 
 def _addresses(macs: Sequence[str]) -> tuple[str, ...]:
-    read_macs = tuple(address(mac) for mac in macs)
+    read_macs = tuple(read_mac(mac) for mac in macs)
     if "" in read_macs or len(set(read_macs)) < len(read_macs):
         raise MorphingError(
             f"the machine's NICs have addresses that do not tell them apart: {', '.join(macs)}",
