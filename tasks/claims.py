@@ -3,7 +3,6 @@
 
 from tasks.environment import Environment
 from tasks.step import step
-from tradewind.ledger import open_ledger
 from tradewind.model.ledger import RunState
 from tradewind.model.run import Run
 
@@ -11,5 +10,5 @@ from tradewind.model.run import Run
 @step("give-up-{kind}-{run.id}")
 def give_up(env: Environment, run: Run, kind: str) -> None:
     """Write down that a run of this kind failed; the transfer can be claimed again."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         ledger.finish(run, RunState.FAILED)

@@ -11,12 +11,10 @@ from tasks.step import step
 from tasks.transfer.volumes import needs_overlays
 from tradewind.domainxml.final import final_domain, shortfalls
 from tradewind.host import storage
-from tradewind.host.connection import connect
 from tradewind.host.domain import domains, label_sync, overlays
 from tradewind.host.storage import naming, room, witness
 from tradewind.host.target import domain_plan
 from tradewind.host.target.attachments import HostOffer, furnish
-from tradewind.ledger import open_ledger
 from tradewind.model.deploy import FinalDomain, Suitability
 from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.ledger import Transfer
@@ -32,8 +30,8 @@ from tradewind.morphing.linux.packages import folder
 def find_replica(env: Environment, request: DeployRequest) -> Transfer:
     """Find the transfer that made the replica; it must have been completed once."""
     with (
-        open_ledger(env.options.sqlite_database_file) as ledger,
-        connect(env.destination) as connection,
+        env.ledger() as ledger,
+        env.connect() as connection,
     ):
         ledger.outages.require_none(request.machine, request.source, request.destination)
         label_sync.settle(connection, ledger)
@@ -56,9 +54,9 @@ def check_deployment(
     machine = transfer.machine
     require_deploy_options(request)
     folder.require(request.packages_folder)
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         replica = naming.in_machine_order(machine, ledger.volumes(transfer.id))
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         storage.require_unused(connection, [each.volume for each in replica])
         witness.require_known(connection, transfer.id, replica)
         suits = domain_plan.check(connection, machine, request, env.options, ground.facts)
@@ -74,7 +72,7 @@ def design_machine(
     env: Environment, ground: DestinationContext, order: domain_plan.DeploySpec
 ) -> FinalDomain:
     """Apply the options to the machine's own description."""
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         return domain_plan.compose(connection, order, env.options, ground.facts)
 
 
@@ -87,7 +85,7 @@ def furnish_machine(
 ) -> FinalDomain:
     """Put the config drive and the UEFI variables beside the disks, as far as there are any."""
     offer = HostOffer(ground.facts, ground.worker.image_pool, env.options.use_config_drive)
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         return furnish(connection, order, final, offer)
 
 
@@ -97,9 +95,9 @@ def define_machine(env: Environment, transfer: Transfer, final: FinalDomain) -> 
 
     The ledger knows its name before: from here on it may be what runs.
     """
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         ledger.outages.lands(final.label.run, final.name, final.uuid or "")
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         domains.define(connection, final_domain(transfer.machine, final))
 
 

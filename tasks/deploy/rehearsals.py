@@ -9,11 +9,9 @@ from tasks.environment import DestinationContext, Environment
 from tasks.step import step
 from tradewind.cleanup import cleanup_on_exit
 from tradewind.host import leftovers, networks
-from tradewind.host.connection import connect
 from tradewind.model.deploy_options import OnBootFailure
 from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.hardware import Autostart
-from tradewind.model.host import HostAccess
 from tradewind.model.label import labelled_name
 from tradewind.model.network import NetworkMap
 from tradewind.model.run import Run
@@ -33,23 +31,23 @@ class DeployContext:
 
 
 @step("make-network-{name}")
-def _make_network(host: HostAccess, name: str, subnet: str) -> None:
+def _make_network(env: Environment, name: str, subnet: str) -> None:
     """Make a network that nothing leaves."""
-    with connect(host) as connection:
+    with env.connect() as connection:
         networks.make_isolated(connection, name, subnet)
 
 
 @step("check-network-{name}")
-def _check_network(host: HostAccess, name: str) -> None:
+def _check_network(env: Environment, name: str) -> None:
     """See that nothing leaves the network that was named."""
-    with connect(host) as connection:
+    with env.connect() as connection:
         networks.require_isolated(connection, name)
 
 
 @step("remove-rehearsal-{run.id}")
-def _remove(host: HostAccess, run: Run) -> None:
+def _remove(env: Environment, run: Run) -> None:
     """Remove the machine that was rehearsed with, its disks, and its network."""
-    with connect(host) as connection:
+    with env.connect() as connection:
         leftovers.remove_run(connection, run.id)
 
 
@@ -61,12 +59,12 @@ def isolated_if_rehearsal(
     if not request.rehearse:
         yield DeployContext(env, request, ground)
         return
-    with cleanup_on_exit(lambda: _remove(env.destination, run), what=f"rehearsal {run.id}"):
+    with cleanup_on_exit(lambda: _remove(env, run), what=f"rehearsal {run.id}"):
         network = request.rehearsal_network or labelled_name(run.id, "rehearsal")
         if request.rehearsal_network:
-            _check_network(env.destination, network)
+            _check_network(env, network)
         else:
-            _make_network(env.destination, network, request.rehearsal_subnet)
+            _make_network(env, network, request.rehearsal_subnet)
         yield _apart(env, request, ground, network)
 
 

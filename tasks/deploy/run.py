@@ -13,11 +13,8 @@ from tasks.transfer.volumes import hand_over, replica_volumes
 from tradewind.cleanup import cleanup_on_exit
 from tradewind.errors import TradewindError
 from tradewind.host import leftovers
-from tradewind.host.connection import connect
 from tradewind.host.domain import domains
-from tradewind.ledger import open_ledger
 from tradewind.model.deploy_request import DeployRequest
-from tradewind.model.host import HostAccess
 from tradewind.model.label import LabelState, Purpose
 from tradewind.model.ledger import RunKind, RunState, Transfer
 from tradewind.model.report import DeployReport
@@ -29,28 +26,28 @@ from tradewind.model.storage import ReplicaVolume
 def _begin(env: Environment, request: DeployRequest, transfer: Transfer) -> Run:
     """Claim the transfer: nothing writes to the replica while it is deployed."""
     kind = RunKind.REHEARSAL if request.rehearse else RunKind.DEPLOYMENT
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         return ledger.begin(transfer, kind)
 
 
 @step("ask-whether-{run.id}-is-completed")
 def _is_completed(env: Environment, run: Run) -> bool:
     """Ask the ledger, which alone knows: an answer may be lost on its way back from there."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         return ledger.is_completed(run.id)
 
 
 @step("undo-deployment-{run.id}")
-def _remove(host: HostAccess, run: Run) -> None:
+def _remove(env: Environment, run: Run) -> None:
     """Remove the machine, the clones and whatever else the run made on the host."""
-    with connect(host) as connection:
+    with env.connect() as connection:
         leftovers.remove_all_of(connection, run.id)
 
 
 def _undo(env: Environment, run: Run) -> None:
     """Remove what the run made, unless the ledger has completed it, or does not say."""
     if not _is_completed(env, run):
-        _remove(env.destination, run)
+        _remove(env, run)
 
 
 @contextmanager
@@ -64,9 +61,9 @@ def deployment(env: Environment, request: DeployRequest, transfer: Transfer) -> 
 
 
 @step("finish-{name}")
-def _finish_machine(host: HostAccess, run: Run, name: str, *, autostart: bool) -> None:
+def _finish_machine(env: Environment, run: Run, name: str, *, autostart: bool) -> None:
     """Mark the machine as finished: it belongs to its owner, not to this run."""
-    with connect(host) as connection:
+    with env.connect() as connection:
         domains.start_with_host(connection, name, wanted=autostart)
         finished = run.label(Purpose.MACHINE, LabelState.FINISHED)
         domains.write_label(connection, name, finished)
@@ -78,7 +75,7 @@ def _record(env: Environment, request: DeployRequest, run: Run, report: DeployRe
 
     For a move this is the point of no return.
     """
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         ledger.finish(run, RunState.COMPLETED, report, gives_away=not request.clone_disks)
 
 
@@ -105,7 +102,7 @@ def finish_machine(
     Where that fails, the next sweep marks the machine; its volumes are in use, and so are safe.
     """
     try:
-        _finish_machine(env.destination, run, name, autostart=autostart)
+        _finish_machine(env, run, name, autostart=autostart)
         hand_over(env, run, given)
     except TradewindError as error:
         get_run_logger().warning("%s is not marked as finished yet; sweep does it: %s", name, error)

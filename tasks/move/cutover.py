@@ -10,7 +10,6 @@ from tasks.environment import DestinationContext, Environment
 from tasks.folders import require_deploy_options
 from tasks.move.approval import refuse_when_closed, wait_for_go
 from tasks.step import step
-from tradewind.host.connection import connect
 from tradewind.host.target import domain_plan
 from tradewind.ledger import open_ledger
 from tradewind.model.cutover import Outage
@@ -38,7 +37,7 @@ def check_target(
     """Refuse what could not be defined at the end: before anything begins, and before an outage."""
     require_deploy_options(request.deploy_options)
     folder.require(request.deploy_options.packages_folder)
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         domain_plan.check(connection, machine, request.deployment(), env.options, ground.facts)
 
 
@@ -46,7 +45,7 @@ def check_target(
 def refuse_unfinished(env: Environment, request: MigrateRequest) -> None:
     """Refuse to begin while an earlier move of the machine is in its outage."""
     asked = request.transfer
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         ledger.outages.require_none(asked.machine, asked.source, asked.destination)
 
 

@@ -11,11 +11,9 @@ from tasks.transfer.volumes import delete_volume
 from tradewind.cleanup import cleanup_on_exit
 from tradewind.errors import ConnectionFailedError, NotFoundError
 from tradewind.host import leftovers, storage
-from tradewind.host.connection import connect
 from tradewind.host.domain import label_sync
 from tradewind.host.storage import volume_sync, witness
-from tradewind.ledger import kept, open_ledger
-from tradewind.model.host import HostAccess
+from tradewind.ledger import kept
 from tradewind.model.ledger import RunKind, Transfer
 from tradewind.model.removal import (
     ForgottenAtSource,
@@ -31,14 +29,14 @@ from tradewind.ports import DataSource
 @step("find-replica-{request.machine}")
 def find_transfer(env: Environment, request: RemovalRequest) -> Transfer:
     """Find what is known of the replica; whether it was ever completed does not matter."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         return ledger.find_transfer(request.source, request.destination, request.machine)
 
 
 @step("begin-removal-{transfer.machine.name}")
 def _begin(env: Environment, transfer: Transfer) -> Run:
     """Claim the transfer: nothing is removed that is being written to or deployed."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         return ledger.begin(transfer, RunKind.REMOVAL)
 
 
@@ -54,14 +52,14 @@ def removal(env: Environment, transfer: Transfer) -> Iterator[Run]:
 @step("name-dead-runs-of-{run.transfer}")
 def _dead_runs(env: Environment, run: Run) -> frozenset[str]:
     """Name the earlier runs that ended badly: nobody will know of them afterwards."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         return ledger.ended_badly(run.transfer)
 
 
 @step("clean-up-destination-before-{run.id}")
 def _clean_up(env: Environment, run: Run, dead: Collection[str]) -> None:
     """Remove what dead runs left on the destination: a worker of theirs holds the volumes."""
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         leftovers.remove_runs(connection, dead)
 
 
@@ -69,8 +67,8 @@ def _clean_up(env: Environment, run: Run, dead: Collection[str]) -> None:
 def _own_volumes(env: Environment, run: Run) -> RemovableVolumes:
     """List what is the replica's own; refuse what a machine uses, or another transfer has."""
     with (
-        open_ledger(env.options.sqlite_database_file) as ledger,
-        connect(env.destination) as connection,
+        env.ledger() as ledger,
+        env.connect() as connection,
     ):
         label_sync.settle(connection, ledger)
         known = ledger.volumes(run.transfer)
@@ -97,14 +95,14 @@ def _out_of_reach(host: str, volume: Volume) -> str:
 @step("open-replica-{run.transfer}")
 def _open(env: Environment, run: Run) -> None:
     """Write down that the replica equals nothing any more, before the first volume goes."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         ledger.mark_changed(run.transfer)
 
 
 @step("see-that-the-volumes-are-gone")
-def _require_gone(host: HostAccess, volumes: Sequence[Volume]) -> None:
+def _require_gone(env: Environment, volumes: Sequence[Volume]) -> None:
     """Look whether the volumes are gone."""
-    with connect(host) as connection:
+    with env.connect() as connection:
         storage.require_gone(connection, volumes)
 
 
@@ -115,7 +113,7 @@ def remove_volumes(env: Environment, run: Run) -> RemovableVolumes:
     _open(env, run)
     for each in own.replica:
         delete_volume(env, run, each)
-    _require_gone(env.destination, own.volumes)
+    _require_gone(env, own.volumes)
     return own
 
 
@@ -157,7 +155,7 @@ def _what_stays(transfer: Transfer, why: str) -> str:
 @step("forget-transfer-{run.transfer}")
 def forget_transfer(env: Environment, run: Run) -> None:
     """Remove the transfer, its runs and reports from the ledger: the removal's own run, too."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         ledger.forget_transfer(run.transfer)
 
 

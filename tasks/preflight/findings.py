@@ -12,10 +12,8 @@ from tasks.environment import WORKER_OS, Environment
 from tasks.step import step
 from tradewind.errors import NotFoundError, TradewindError
 from tradewind.host import facts, validate
-from tradewind.host.connection import connect
 from tradewind.host.storage import volume_sync
 from tradewind.host.target import preflight as host_preflight
-from tradewind.ledger import open_ledger
 from tradewind.model.finding import Finding
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.preflight import Area, AreaFindings, PreflightReport, PreflightRequest
@@ -40,7 +38,7 @@ class InspectedMachine:
 @step("look-at-{env.destination.host}")
 def _destination(env: Environment) -> tuple[Finding, ...]:
     """Judge what the host offers: KVM, firmware, TPM, pools, networks, forwarding."""
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         surveyed = facts.survey(connection)
         return (
             *validate.findings(connection, surveyed),
@@ -51,7 +49,7 @@ def _destination(env: Environment) -> tuple[Finding, ...]:
 @step("look-at-worker-image")
 def _worker(env: Environment) -> tuple[Finding, ...]:
     """See that workers find their image and their network."""
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         return worker_preflight.findings(connection, env.options, WORKER_OS)
 
 
@@ -74,7 +72,7 @@ def _replica(
     """Plan the volumes as a transfer would; refused is what it would refuse."""
     transfer, known = _known_volumes(env, request, machine)
     pools = volume_sync.Placement(request.transfer.storage_map, env.options.default_storage_pool)
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         return host_preflight.replica(connection, transfer, machine, known, pools)
 
 
@@ -83,7 +81,7 @@ def _known_volumes(
 ) -> tuple[str, Sequence[ReplicaVolume]]:
     """Find the replica that there is, if any."""
     asked = request.transfer
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         try:
             known = ledger.find_transfer(asked.source, asked.destination, machine.id)
         except NotFoundError:
@@ -98,7 +96,7 @@ def _arrival(
     """Check what a deployment would check, and say what the new machine would lack."""
     wanted = request.deployment()
     password = guest_keys_of(wanted).vnc_password
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         return host_preflight.target(connection, machine, wanted, env.options, password)
 
 

@@ -10,9 +10,7 @@ from tasks.environment import WORKER_OS, Environment
 from tasks.step import step
 from tradewind.cleanup import cleanup_on_exit
 from tradewind.host import leftovers
-from tradewind.host.connection import connect
 from tradewind.host.storage import witness
-from tradewind.ledger import open_ledger
 from tradewind.memory import peak_memory
 from tradewind.model.ledger import RunKind
 from tradewind.model.machine import VirtualMachine
@@ -30,7 +28,7 @@ from tradewind.worker import lifecycle
 @step("begin-execution-{machine.name}")
 def _begin(env: Environment, request: TransferRequest, machine: VirtualMachine) -> Run:
     """Claim the transfer: two executions of one transfer never run at once."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         transfer = ledger.note_transfer(request.source, request.destination, machine)
         return ledger.begin(transfer, RunKind.EXECUTION)
 
@@ -38,9 +36,9 @@ def _begin(env: Environment, request: TransferRequest, machine: VirtualMachine) 
 @step("clean-up-before-{run.id}")
 def _clean_up(env: Environment, source: DataSource, run: Run) -> None:
     """Remove what earlier runs of this transfer left: a worker of theirs would hold the volumes."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         dead = ledger.ended_badly(run.transfer)
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         leftovers.remove_runs(connection, dead)
     source.clean_up(dead)
 
@@ -67,8 +65,8 @@ def mark_written(
     """
     places = {disk.id: disk.location for disk in machine.disks}
     with (
-        open_ledger(env.options.sqlite_database_file) as ledger,
-        connect(env.destination) as connection,
+        env.ledger() as ledger,
+        env.connect() as connection,
     ):
         written = [
             volume.model_copy(
@@ -87,7 +85,7 @@ def last_checkpoint(
     env: Environment, run: Run, machine: VirtualMachine, volumes: Sequence[ReplicaVolume]
 ) -> Checkpoint | None:
     """Find what the source can compare with, for the disks whose volumes go back to it."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         found = ledger.checkpoint(run.transfer)
     return found and found.of([volume.disk_id for volume in volumes if volume.base == found.name])
 
@@ -98,8 +96,8 @@ def record_replica(
 ) -> TransferReport:
     """Write down that the replica equals its machine: only now, when the data is durable."""
     with (
-        open_ledger(env.options.sqlite_database_file) as ledger,
-        connect(env.destination) as connection,
+        env.ledger() as ledger,
+        env.connect() as connection,
     ):
         spare = lifecycle.spare_pool(connection, env.options.worker_image(WORKER_OS))
         done = ledger.volumes(run.transfer)

@@ -10,20 +10,12 @@ import blocks.endpoint
 import tasks.attempts
 import tasks.deploy.machines
 import tasks.deploy.morphing
-import tasks.deploy.plan
-import tasks.deploy.rehearsals
-import tasks.deploy.run
 import tasks.environment
-import tasks.move.cutover
 import tasks.move.outage_end
 import tasks.move.unfinished
 import tasks.operate.leftovers
-import tasks.operate.removals
 import tasks.operate.worker_images
-import tasks.preflight.findings
-import tasks.transfer.executions
 import tasks.transfer.streams
-import tasks.transfer.volumes
 import tasks.transfer.workers
 from blocks.provider_options import ProviderOptionsBlock
 from tests.fakes.flow_stage import GUEST, Stage
@@ -41,20 +33,10 @@ from tradewind.remote import shell
 from tradewind.worker import lifecycle
 
 CONNECTING = (
-    tasks.move.cutover,
-    tasks.deploy.plan,
-    tasks.deploy.run,
-    tasks.transfer.executions,
-    tasks.operate.worker_images,
-    tasks.operate.leftovers,
-    tasks.deploy.machines,
-    tasks.preflight.findings,
-    tasks.deploy.rehearsals,
-    tasks.operate.removals,
     tasks.environment,
-    tasks.move.unfinished,
-    tasks.transfer.volumes,
     tasks.move.outage_end,
+    tasks.operate.leftovers,
+    tasks.operate.worker_images,
     tasks.transfer.workers,
 )
 

@@ -257,7 +257,7 @@ def test_destination_out_of_reach_leaves_the_original_off(
         yield
 
     def cut() -> None:
-        for module in (tasks.deploy.run, tasks.move.outage_end):
+        for module in (tasks.environment, tasks.move.outage_end):
             monkeypatch.setattr(module, "connect", unreachable)
         raise LateError("new.example: the connection broke")
 
