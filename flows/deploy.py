@@ -23,8 +23,8 @@ from tasks.transfer.volumes import commit_changes, machine_volumes, working_volu
 from tasks.transfer.workers import attached, worker_vm
 from tradewind.host.target.domain_plan import DeploySpec
 from tradewind.model.deploy_request import DeployRequest
-from tradewind.model.label import Purpose
 from tradewind.model.report import DeployReport, Morphed
+from tradewind.model.run import Purpose
 
 
 @announced

@@ -19,11 +19,10 @@ from tasks.transfer.sources import snapshot
 from tasks.transfer.streams import start_writer, stream_disks
 from tasks.transfer.volumes import plan_replica, reconcile_volumes, replica_volumes
 from tasks.transfer.workers import attached, worker_vm
-from tradewind.model.label import Purpose
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.report import Streamed, TransferReport
 from tradewind.model.requests import TransferRequest
-from tradewind.model.run import Run
+from tradewind.model.run import Purpose, Run
 from tradewind.ports import DataSource
 
 

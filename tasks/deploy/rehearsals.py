@@ -12,9 +12,8 @@ from tradewind.host import leftovers, networks
 from tradewind.model.deploy_options import OnBootFailure
 from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.hardware import Autostart
-from tradewind.model.label import labelled_name
 from tradewind.model.network import NetworkMap
-from tradewind.model.run import Run
+from tradewind.model.run import Run, labelled_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,9 @@ from tradewind.errors import TradewindError
 from tradewind.host import leftovers
 from tradewind.host.domain import domains
 from tradewind.model.deploy_request import DeployRequest
-from tradewind.model.label import LabelState, Purpose
 from tradewind.model.ledger import RunKind, RunState, Transfer
 from tradewind.model.report import DeployReport
-from tradewind.model.run import Run
+from tradewind.model.run import LabelState, Purpose, Run
 from tradewind.model.storage import ReplicaVolume
 
 

@@ -41,11 +41,11 @@ from tradewind.host.domain import domains
 from tradewind.ledger import Ledger
 from tradewind.ledger.tables import OutageRow, RunRow
 from tradewind.model.cutover import MoveName
-from tradewind.model.label import LabelState
 from tradewind.model.ledger import Life, RunKind, RunState
 from tradewind.model.network import NetworkMap
 from tradewind.model.outage import OutageEnd, OutagePhase
 from tradewind.model.removal import RemovalRequest
+from tradewind.model.run import LabelState
 
 NEW = "web01-new"
 

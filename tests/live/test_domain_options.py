@@ -20,9 +20,9 @@ from tradewind.host.domain import domains
 from tradewind.host.storage import pools
 from tradewind.host.target import attachments, domain_plan
 from tradewind.model.deploy_request import DeployRequest
-from tradewind.model.label import Label, Purpose
 from tradewind.model.machine import FirmwareKind
 from tradewind.model.options import ProviderOptions
+from tradewind.model.run import Label, Purpose
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.sources.libvirt.source import LibvirtSource
 from tradewind.units import MiB

@@ -17,8 +17,8 @@ from tradewind.errors import HypervisorError
 from tradewind.host import networks, storage
 from tradewind.host.domain import backup, checkpoints, domains, freeze, run_folders, twins
 from tradewind.host.storage import pools, volume_users, witness
-from tradewind.model.label import LabelState, Purpose
 from tradewind.model.leftover import Leftover, LeftoverKind
+from tradewind.model.run import LabelState, Purpose
 from tradewind.ports import Remote
 
 _RUN: Final = re.compile(r"(?:^|/)(?:pulse-)?tradewind-([0-9a-f]{12})(?:-|/|$)")

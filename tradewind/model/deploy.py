@@ -8,10 +8,10 @@ from typing import Final
 from pydantic import Field, SecretStr
 
 from tradewind.model.hardware import Hardware
-from tradewind.model.label import Label
 from tradewind.model.mac import Mac
 from tradewind.model.network import Plug
 from tradewind.model.record import Record
+from tradewind.model.run import Label
 
 CLOSE_CONSOLE: Final = (
     "let it listen on 127.0.0.1 and use an SSH tunnel (vnc_listen_address), or set a VNC password"

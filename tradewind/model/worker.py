@@ -6,8 +6,8 @@ from enum import StrEnum
 from pydantic import SecretStr
 
 from tradewind.model.host import HostAccess
-from tradewind.model.label import Purpose
 from tradewind.model.record import Record
+from tradewind.model.run import Purpose
 
 
 class WorkerAddressSource(StrEnum):

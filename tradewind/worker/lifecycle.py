@@ -16,7 +16,7 @@ from tradewind.host import arp, storage
 from tradewind.host.boot.console import Console
 from tradewind.host.domain import domains
 from tradewind.model.host import HostAccess, HostFacts
-from tradewind.model.label import Label, labelled_name
+from tradewind.model.run import Label, labelled_name
 from tradewind.model.storage import Volume
 from tradewind.model.worker import Worker, WorkerAddressSource, WorkerSpec
 from tradewind.remote import shell

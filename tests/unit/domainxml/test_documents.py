@@ -18,7 +18,7 @@ from tradewind.domainxml.network import NetworkFacts, parse_network
 from tradewind.domainxml.pool import PoolFacts, parse_pool
 from tradewind.domainxml.volume import VolumeFacts, parse_volume, volume_xml
 from tradewind.errors import HypervisorError
-from tradewind.model.label import Label, LabelState
+from tradewind.model.run import Label, LabelState
 from tradewind.model.storage import Volume
 from tradewind.units import GiB
 

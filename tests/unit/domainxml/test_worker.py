@@ -9,7 +9,7 @@ from tradewind.domainxml.worker import (
     free_target,
     worker_domain,
 )
-from tradewind.model.label import Label, Purpose
+from tradewind.model.run import Label, Purpose
 from tradewind.model.worker import WorkerAddressSource, WorkerSpec
 from tradewind.units import GiB, MiB
 

@@ -11,8 +11,8 @@ from tradewind.domainxml import labels
 from tradewind.domainxml.backup import BackupDisk
 from tradewind.host import leftovers, storage
 from tradewind.host.domain import backup, domains
-from tradewind.model.label import Label, LabelState, Purpose
 from tradewind.model.leftover import Leftover, LeftoverKind
+from tradewind.model.run import Label, LabelState, Purpose
 from tradewind.model.storage import Volume
 from tradewind.ports import Completed
 from tradewind.units import GiB

@@ -22,7 +22,7 @@ from tradewind.errors import (
     LateError,
     RemoteCommandError,
 )
-from tradewind.model.label import Purpose
+from tradewind.model.run import Purpose
 from tradewind.model.worker import Worker
 from tradewind.ports import Remote
 from tradewind.remote.shell import (

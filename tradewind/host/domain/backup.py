@@ -18,7 +18,7 @@ from tradewind.domainxml import checkpoint as checkpoint_xml
 from tradewind.domainxml.backup import BackupDisk, BackupJobFacts
 from tradewind.errors import BusyError
 from tradewind.host.refusals import may_accept_less
-from tradewind.model.label import MARK
+from tradewind.model.run import MARK
 
 # Why a disk is read in full.
 BROKEN = "its dirty bitmap is missing or inconsistent, as after a crash of QEMU"

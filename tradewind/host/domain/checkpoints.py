@@ -12,8 +12,7 @@ import libvirt
 
 from tradewind.domainxml import checkpoint as checkpoint_xml
 from tradewind.host.refusals import may_accept_less
-from tradewind.model.label import MARK, labelled_name
-from tradewind.model.run import Run
+from tradewind.model.run import MARK, Run, labelled_name
 from tradewind.model.storage import Checkpoint, TrackedDisk
 
 

@@ -19,9 +19,8 @@ from tradewind.host.domain import domains
 from tradewind.host.storage import volume_users, witness
 from tradewind.ledger import Ledger, kept
 from tradewind.model.kept import Kept
-from tradewind.model.label import Label, LabelState, Purpose
 from tradewind.model.ledger import Life
-from tradewind.model.run import Run
+from tradewind.model.run import Label, LabelState, Purpose, Run
 from tradewind.model.storage import ReplicaVolume, VolumePlan
 from tradewind.model.witness import WitnessState
 

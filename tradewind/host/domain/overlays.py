@@ -18,8 +18,8 @@ from tradewind.errors import HypervisorError
 from tradewind.host.domain import domains
 from tradewind.host.storage import pools, volume_users, volumes
 from tradewind.host.storage.naming import for_adapting, safe_name
-from tradewind.model.label import labelled_name
 from tradewind.model.machine import VirtualMachine
+from tradewind.model.run import labelled_name
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.units import GiB
 from tradewind.waiting import wait_for

@@ -14,7 +14,7 @@ import libvirt
 from tradewind.cleanup import cleanup_on_exit
 from tradewind.host.domain import domains
 from tradewind.host.refusals import may_accept_less
-from tradewind.model.label import Label, Purpose, labelled_name
+from tradewind.model.run import Label, Purpose, labelled_name
 
 # A twin is there for some milliseconds. One of this age was left, whatever the clocks say.
 STALE: Final = timedelta(minutes=10)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from tradewind.errors import NotFoundError
-from tradewind.model.label import labelled_name
 from tradewind.model.machine import VirtualMachine
+from tradewind.model.run import labelled_name
 from tradewind.model.storage import PlannedVolume, ReplicaVolume, Volume
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]+")

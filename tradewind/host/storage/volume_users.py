@@ -26,7 +26,7 @@ from tradewind.domainxml.locations import layered_files, locations, normal_path
 from tradewind.domainxml.volume import VolumeFacts
 from tradewind.errors import BusyError, HypervisorError
 from tradewind.host.storage import pools
-from tradewind.model.label import LabelState
+from tradewind.model.run import LabelState
 
 # The id of a transfer (8 digits) or of a run (12) in a name that we gave.
 _ID: Final = re.compile(r"-[0-9a-f]{8}(?:[0-9a-f]{4})?-")

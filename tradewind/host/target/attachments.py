@@ -22,8 +22,8 @@ from tradewind.host.target.config_drive import config_drive
 from tradewind.host.target.domain_plan import DeploySpec
 from tradewind.model.deploy import FinalDomain
 from tradewind.model.host import HostFacts
-from tradewind.model.label import labelled_name
 from tradewind.model.machine import FirmwareKind, VirtualMachine
+from tradewind.model.run import labelled_name
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.model.uefi import UefiVariables
 

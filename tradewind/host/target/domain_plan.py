@@ -21,11 +21,10 @@ from tradewind.model.deploy import CpuChoice, FinalDisk, FinalDomain, FinalNic, 
 from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.hardware import Autostart, Hardware
 from tradewind.model.host import HostFacts
-from tradewind.model.label import Label, Purpose
 from tradewind.model.machine import Nic, VirtualMachine
 from tradewind.model.network import NetworkMap, Plug, PlugKind
 from tradewind.model.options import ProviderOptions
-from tradewind.model.run import Run, new_run_id
+from tradewind.model.run import Label, Purpose, Run, new_run_id
 from tradewind.model.storage import ReplicaVolume
 
 

@@ -11,9 +11,9 @@ from tradewind.domainxml import attached
 from tradewind.domainxml.firmware import ARCHITECTURE, NARROW, architecture
 from tradewind.errors import BadInputError
 from tradewind.host.domain import domains
-from tradewind.model.label import LabelState
 from tradewind.model.mac import read_mac
 from tradewind.model.machine import VirtualMachine
+from tradewind.model.run import LabelState
 
 # Libvirt names files after a machine: <name>.xml.new, <name>_VARS.fd, and we <name>-console.log.
 # A file's name has 255 bytes.

@@ -17,8 +17,8 @@ from tradewind.domainxml.pool import parse_pool
 from tradewind.errors import BadInputError, CapacityError, NotFoundError, RemoteCommandError
 from tradewind.host import storage
 from tradewind.model.finding import Finding, error, warning
-from tradewind.model.label import labelled_name
 from tradewind.model.machine import Disk, VirtualMachine
+from tradewind.model.run import labelled_name
 from tradewind.model.source_care import SourceCare
 from tradewind.ports import Remote
 from tradewind.units import human_size

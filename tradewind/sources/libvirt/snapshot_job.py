@@ -16,9 +16,8 @@ from tradewind.host.connection import connect
 from tradewind.host.domain import backup, checkpoints, domains, freeze, run_folders
 from tradewind.host.refusals import may_accept_less
 from tradewind.model.host import HostAccess
-from tradewind.model.label import Purpose, labelled_name
 from tradewind.model.machine import PowerState, VirtualMachine
-from tradewind.model.run import Run
+from tradewind.model.run import Purpose, Run, labelled_name
 from tradewind.model.source_care import SourceCare
 from tradewind.model.storage import Checkpoint
 from tradewind.sources.libvirt import scratch, serving, tracking

@@ -22,8 +22,8 @@ from tradewind.errors import HypervisorError, StreamError
 from tradewind.host.connection import connect
 from tradewind.host.domain import backup, checkpoints, domains, freeze, run_folders
 from tradewind.model.host import HostAccess
-from tradewind.model.label import Purpose
 from tradewind.model.machine import Disk
+from tradewind.model.run import Purpose
 from tradewind.model.source_care import BackupTransport
 from tradewind.model.storage import Checkpoint, Extent, Tracking
 from tradewind.ports import DiskReader

@@ -17,8 +17,8 @@ from tradewind.errors import BusyError
 from tradewind.host import leftovers, storage
 from tradewind.host.domain import domains, overlays
 from tradewind.host.storage import pools, volume_users
-from tradewind.model.label import Label, LabelState
 from tradewind.model.leftover import Leftover, LeftoverKind
+from tradewind.model.run import Label, LabelState
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.units import GiB
 

@@ -19,8 +19,8 @@ from tradewind.host.target.attachments import HostOffer, furnish
 from tradewind.model.deploy import CpuChoice, CpuMode, FinalDomain, Suitability
 from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.host import HostFacts
-from tradewind.model.label import Label, LabelState, Purpose
 from tradewind.model.machine import Firmware, FirmwareKind, VirtualMachine
+from tradewind.model.run import Label, LabelState, Purpose
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.model.uefi import UefiVariables
 from tradewind.units import GiB, KiB

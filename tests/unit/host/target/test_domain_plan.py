@@ -22,10 +22,10 @@ from tradewind.model.deploy import (
 )
 from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.host import HostFacts
-from tradewind.model.label import Label
 from tradewind.model.machine import Firmware, FirmwareKind, Nic, VirtualMachine
 from tradewind.model.network import NetworkMap, Plug
 from tradewind.model.options import ProviderOptions
+from tradewind.model.run import Label
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.units import GiB
 

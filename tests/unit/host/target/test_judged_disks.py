@@ -19,9 +19,9 @@ from tradewind.model.deploy import CpuChoice, CpuMode, FinalDisk, FinalDomain
 from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.hardware import DiskBus, Hardware
 from tradewind.model.host import HostFacts
-from tradewind.model.label import Label, Purpose
 from tradewind.model.machine import Disk, VirtualMachine
 from tradewind.model.options import ProviderOptions
+from tradewind.model.run import Label, Purpose
 from tradewind.units import GiB
 
 PLAIN = ProviderOptions.model_validate(

@@ -26,10 +26,10 @@ from tradewind.model.deploy import CpuChoice, CpuMode, FinalDisk, FinalDomain, S
 from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.finding import Severity
 from tradewind.model.host import HostFacts
-from tradewind.model.label import Label, Purpose
 from tradewind.model.leftover import LeftoverKind
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.options import ProviderOptions
+from tradewind.model.run import Label, Purpose
 from tradewind.units import GiB
 
 SOURCES = DOCUMENTS.parent / "sources"
