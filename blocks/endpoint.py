@@ -13,7 +13,7 @@ from tradewind.errors import KeyMaterialError, OptionError
 from tradewind.model.host import HostAccess, WorkerAccess
 from tradewind.model.options import ProviderOptions
 from tradewind.model.requests import SourceKind
-from tradewind.model.source_care import (
+from tradewind.model.source import (
     FREEZE_TIMEOUT,
     RESERVE,
     RESERVE_PERCENT,

@@ -21,7 +21,7 @@ from tradewind.model.migrate import ShutDown
 from tradewind.model.overview import MachineOverview
 from tradewind.model.progress import DiskProgress
 from tradewind.model.run import Run
-from tradewind.model.source_findings import SourceFindings
+from tradewind.model.source import SourceFindings
 from tradewind.model.storage import Checkpoint, Extent, Tracking
 
 ProgressListener = Callable[[DiskProgress], None]

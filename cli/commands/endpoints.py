@@ -18,7 +18,7 @@ from cli.stored_uses import require_unused_by_transfers
 from tradewind.model.finding import Finding
 from tradewind.model.host import HostFacts, WorkerAccess
 from tradewind.model.record import Record
-from tradewind.model.source_care import (
+from tradewind.model.source import (
     FREEZE_TIMEOUT,
     RESERVE,
     RESERVE_PERCENT,

@@ -17,7 +17,7 @@ from tradewind.host.target import preflight as host_preflight
 from tradewind.model.finding import Finding
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.preflight import Area, AreaFindings, PreflightReport, PreflightRequest
-from tradewind.model.source_findings import SourceFindings
+from tradewind.model.source import SourceFindings
 from tradewind.model.storage import ReplicaVolume
 from tradewind.morphing import preflight as guest_preflight
 from tradewind.ports import DataSource

@@ -24,7 +24,7 @@ from tradewind.host.target import objections
 from tradewind.model.deploy_options import DeployOptions, OnBootFailure
 from tradewind.model.migrate import Answer, Go, MigrateRequest
 from tradewind.model.network import NetworkMap
-from tradewind.model.source_state import BlockedWork, SourceState
+from tradewind.model.source import BlockedWork, SourceState
 
 LANDING = DeployOptions(name="web01-new", network_map=NetworkMap(default="lan"))
 

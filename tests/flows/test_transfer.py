@@ -23,7 +23,7 @@ from tradewind.errors import (
 from tradewind.host import storage
 from tradewind.model.ledger import Life, RunKind
 from tradewind.model.report import TransferReport
-from tradewind.model.source_state import BlockedWork, SourceState
+from tradewind.model.source import BlockedWork, SourceState
 from tradewind.model.storage import ReplicaVolume, StorageMap, Volume
 from tradewind.units import MiB
 

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from tradewind.model.mac import Mac
 from tradewind.model.record import Record
-from tradewind.model.source_state import SourceState
+from tradewind.model.source import SourceState
 from tradewind.model.uefi import UefiVariables
 
 

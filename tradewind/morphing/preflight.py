@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tradewind.model.finding import Finding, note, warning
-from tradewind.model.source_findings import GuestSeen
+from tradewind.model.source import GuestSeen
 
 # os-release(5) has no id for it: these are the agent's "mswindows" and libosinfo's ids.
 _WINDOWS: Final = re.compile(r"(^|/)(mswindows|win)", re.IGNORECASE)

@@ -22,7 +22,7 @@ from tradewind.model.machine import (
 from tradewind.model.migrate import ShutDown
 from tradewind.model.overview import MachineOverview
 from tradewind.model.run import Run
-from tradewind.model.source_findings import GuestSeen, SourceFindings
+from tradewind.model.source import GuestSeen, SourceFindings
 from tradewind.model.storage import Checkpoint, Extent, Tracking
 from tradewind.nearest import listed
 from tradewind.ports import DiskReader, Snapshot

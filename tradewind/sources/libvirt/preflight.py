@@ -11,8 +11,13 @@ from tradewind.domainxml.document import parse
 from tradewind.host.domain import agent, run_folders
 from tradewind.model.finding import Finding, error, note, warning
 from tradewind.model.machine import PowerState, VirtualMachine
-from tradewind.model.source_care import BackupTransport, SourceCare
-from tradewind.model.source_findings import GuestSeen, GuestSpace, SourceFindings
+from tradewind.model.source import (
+    BackupTransport,
+    GuestSeen,
+    GuestSpace,
+    SourceCare,
+    SourceFindings,
+)
 from tradewind.plain_text import plain
 from tradewind.ports import Remote
 from tradewind.sources.libvirt import scratch, versions

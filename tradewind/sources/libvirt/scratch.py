@@ -19,7 +19,7 @@ from tradewind.host import storage
 from tradewind.model.finding import Finding, error, warning
 from tradewind.model.machine import Disk, VirtualMachine
 from tradewind.model.run import labelled_name
-from tradewind.model.source_care import SourceCare
+from tradewind.model.source import SourceCare
 from tradewind.ports import Remote
 from tradewind.units import human_size
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from tradewind.errors import CapacityError, StreamError, TradewindError
 from tradewind.model.host import HostAccess
-from tradewind.model.source_care import SourceCare
+from tradewind.model.source import SourceCare
 from tradewind.ports import Remote
 from tradewind.remote import shell
 from tradewind.shell_programs import program

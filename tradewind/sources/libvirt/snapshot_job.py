@@ -18,7 +18,7 @@ from tradewind.host.refusals import may_accept_less
 from tradewind.model.host import HostAccess
 from tradewind.model.machine import PowerState, VirtualMachine
 from tradewind.model.run import Purpose, Run, labelled_name
-from tradewind.model.source_care import SourceCare
+from tradewind.model.source import SourceCare
 from tradewind.model.storage import Checkpoint
 from tradewind.sources.libvirt import scratch, serving, tracking
 from tradewind.waiting import repeatedly

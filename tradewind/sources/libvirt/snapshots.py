@@ -24,7 +24,7 @@ from tradewind.host.domain import backup, checkpoints, domains, freeze, run_fold
 from tradewind.model.host import HostAccess
 from tradewind.model.machine import Disk
 from tradewind.model.run import Purpose
-from tradewind.model.source_care import BackupTransport
+from tradewind.model.source import BackupTransport
 from tradewind.model.storage import Checkpoint, Extent, Tracking
 from tradewind.ports import DiskReader
 from tradewind.private_folders import private_folder

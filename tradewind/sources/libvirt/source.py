@@ -19,8 +19,7 @@ from tradewind.model.machine import Disk, MachineSummary, VirtualMachine
 from tradewind.model.migrate import ShutDown
 from tradewind.model.overview import MachineOverview
 from tradewind.model.run import Run
-from tradewind.model.source_care import DEFAULT_CARE, SourceCare
-from tradewind.model.source_findings import SourceFindings
+from tradewind.model.source import DEFAULT_CARE, SourceCare, SourceFindings
 from tradewind.model.storage import Checkpoint
 from tradewind.ports import Snapshot
 from tradewind.remote import shell

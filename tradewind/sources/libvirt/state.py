@@ -16,7 +16,7 @@ from tradewind.domainxml.reader import BACKUP_CAPABILITY
 from tradewind.errors import SeveralProblemsError
 from tradewind.host.domain import backup, domains
 from tradewind.model.machine import VirtualMachine
-from tradewind.model.source_state import BlockedWork, SourceState
+from tradewind.model.source import BlockedWork, SourceState
 
 # Why a machine is paused, where that passes: another job has paused it.
 _PAUSED_BY_A_JOB: Final = frozenset(

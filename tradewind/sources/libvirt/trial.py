@@ -21,7 +21,7 @@ from tradewind.model.finding import Finding
 from tradewind.model.host import HostAccess
 from tradewind.model.machine import Disk, VirtualMachine
 from tradewind.model.run import Run, new_run_id
-from tradewind.model.source_care import SourceCare
+from tradewind.model.source import SourceCare
 from tradewind.remote import shell
 from tradewind.sources.libvirt import snapshots
 from tradewind.sources.libvirt.snapshot_job import SnapshotRequest, reader_name

@@ -23,7 +23,7 @@ from tradewind.errors import (
 from tradewind.model.finding import Severity
 from tradewind.model.host import HostAccess
 from tradewind.model.machine import Disk, VirtualMachine
-from tradewind.model.source_care import DEFAULT_CARE, SourceCare
+from tradewind.model.source import DEFAULT_CARE, SourceCare
 from tradewind.ports import Completed
 from tradewind.remote import shell
 from tradewind.sources.libvirt import scratch, scratch_watch

@@ -13,7 +13,7 @@ from tradewind.errors import BadInputError, BusyError, SeveralProblemsError
 from tradewind.host.domain import domains
 from tradewind.model.finding import Severity
 from tradewind.model.machine import Disk, VirtualMachine
-from tradewind.model.source_state import BlockedWork, SourceState
+from tradewind.model.source import BlockedWork, SourceState
 from tradewind.sources.libvirt import state
 
 DISK = """<disk type="file" device="disk"><driver name="qemu" type="qcow2"/>

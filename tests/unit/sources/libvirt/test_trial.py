@@ -18,8 +18,7 @@ from tradewind.host.domain import domains
 from tradewind.host.validate import as_source
 from tradewind.model.finding import Severity
 from tradewind.model.host import HostAccess
-from tradewind.model.source_care import BackupTransport, SourceCare
-from tradewind.model.source_state import BlockedWork
+from tradewind.model.source import BackupTransport, BlockedWork, SourceCare
 from tradewind.sources.libvirt import preflight, state, trial
 from tradewind.sources.libvirt.source import _describe
 
