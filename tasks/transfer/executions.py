@@ -17,8 +17,7 @@ from tradewind.model.machine import VirtualMachine
 from tradewind.model.report import Streamed, TransferReport
 from tradewind.model.requests import TransferRequest
 from tradewind.model.run import Run
-from tradewind.model.storage import Checkpoint, ReplicaVolume, VolumePlan
-from tradewind.model.witness import WitnessState
+from tradewind.model.storage import Checkpoint, ReplicaVolume, VolumePlan, WitnessState
 from tradewind.model.worker import Worker
 from tradewind.ports import DataSource
 from tradewind.sources.libvirt import state

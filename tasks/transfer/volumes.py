@@ -16,8 +16,14 @@ from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.requests import TransferRequest
 from tradewind.model.run import Run
-from tradewind.model.storage import PlannedVolume, RenamedDisk, ReplicaVolume, Volume, VolumePlan
-from tradewind.model.witness import WitnessState
+from tradewind.model.storage import (
+    PlannedVolume,
+    RenamedDisk,
+    ReplicaVolume,
+    Volume,
+    VolumePlan,
+    WitnessState,
+)
 from tradewind.model.worker import Worker
 from tradewind.worker import lifecycle
 

@@ -39,8 +39,7 @@ from tradewind.model.proof import BootEvidence, BootProof, SystemdState
 from tradewind.model.requests import TransferRequest
 from tradewind.model.run import Label, Run
 from tradewind.model.source import SourceState
-from tradewind.model.storage import Checkpoint, Volume
-from tradewind.model.witness import WitnessState
+from tradewind.model.storage import Checkpoint, Volume, WitnessState
 from tradewind.model.worker import HttpsAccess, Worker
 from tradewind.morphing import plan
 from tradewind.ports import Completed, Snapshot

@@ -23,7 +23,7 @@ from tradewind.host.domain import domains, label_sync
 from tradewind.host.storage import witness
 from tradewind.model.ledger import Life
 from tradewind.model.removal import RemovalReport, RemovalRequest
-from tradewind.model.witness import WitnessState
+from tradewind.model.storage import WitnessState
 
 
 @pytest.fixture

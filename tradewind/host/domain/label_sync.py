@@ -21,8 +21,7 @@ from tradewind.ledger import Ledger, kept
 from tradewind.model.kept import Kept
 from tradewind.model.ledger import Life
 from tradewind.model.run import Label, LabelState, Purpose, Run
-from tradewind.model.storage import ReplicaVolume, VolumePlan
-from tradewind.model.witness import WitnessState
+from tradewind.model.storage import ReplicaVolume, VolumePlan, WitnessState
 
 _KILLED = (
     "its deployment failed after the machine was finished, or died before that was written down:"

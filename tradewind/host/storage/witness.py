@@ -19,8 +19,7 @@ from pydantic import ValidationError
 from tradewind.errors import BusyError
 from tradewind.host.storage import contents, pools, volumes
 from tradewind.model.run import Run
-from tradewind.model.storage import ReplicaVolume, Volume
-from tradewind.model.witness import Witness, WitnessState
+from tradewind.model.storage import ReplicaVolume, Volume, Witness, WitnessState
 
 SUFFIX: Final = ".tradewind"
 
