@@ -16,9 +16,8 @@ from deployments.stored import Stored
 from tradewind.errors import NotFoundError, OptionError
 from tradewind.model.options import OptionOverrides
 from tradewind.model.record import Record
-from tradewind.model.removal import RemovalRequest
 from tradewind.model.replica import ReplicaState
-from tradewind.model.requests import TransferRequest
+from tradewind.model.requests import RemovalRequest, TransferRequest
 from tradewind.model.storage import StorageMap
 from tradewind.nearest import listed
 

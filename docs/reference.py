@@ -25,16 +25,14 @@ from cli.main import app
 from cli.transfer_details import TransferDetail
 from cli.transfer_tables import ListedTransfer
 from deployments.stored import Stored
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.groups import GroupReport, GroupRequest
 from tradewind.model.kept import Kept
 from tradewind.model.migrate import MigrateReport, MigrateRequest
 from tradewind.model.options import NOT_FOR_ONE_RUN, OptionFields
 from tradewind.model.overview import MachineOverview
 from tradewind.model.preflight import PreflightReport
-from tradewind.model.removal import RemovalReport, RemovalRequest
 from tradewind.model.report import DeployReport, SweepReport, TransferReport
-from tradewind.model.requests import TransferRequest
+from tradewind.model.requests import DeployRequest, RemovalReport, RemovalRequest, TransferRequest
 
 _BLOCKS: Final = (LibvirtEndpoint, DiskImageFolder)
 _REQUESTS: Final = (TransferRequest, DeployRequest, MigrateRequest, GroupRequest, RemovalRequest)

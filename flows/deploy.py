@@ -22,8 +22,8 @@ from tasks.publish import publish_deployment
 from tasks.transfer.volumes import commit_changes, machine_volumes, working_volumes
 from tasks.transfer.workers import attached, worker_vm
 from tradewind.host.target.domain_plan import DeploySpec
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.report import DeployReport, Morphed
+from tradewind.model.requests import DeployRequest
 from tradewind.model.run import Purpose
 
 

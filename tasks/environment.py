@@ -12,13 +12,11 @@ from tasks.step import step
 from tradewind.host import facts, validate
 from tradewind.host.connection import Connection, connect
 from tradewind.ledger import Ledger, open_ledger
-from tradewind.model.deploy_request import ReplicaName
 from tradewind.model.groups import GroupRequest
 from tradewind.model.host import HostAccess, HostFacts
 from tradewind.model.options import ProviderOptions
 from tradewind.model.record import Record
-from tradewind.model.removal import RemovalRequest
-from tradewind.model.requests import SourceKind, TransferRequest
+from tradewind.model.requests import RemovalRequest, ReplicaName, SourceKind, TransferRequest
 from tradewind.model.worker import WorkerSpec
 from tradewind.ports import DataSource
 from tradewind.units import GiB, MiB

@@ -12,10 +12,10 @@ from tradewind.host.boot import evidence, watch
 from tradewind.host.boot.console import listening
 from tradewind.host.domain import domains, label_sync
 from tradewind.model.deploy_options import OnBootFailure
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.kept import Kept
 from tradewind.model.proof import BootProof
 from tradewind.model.report import FailedBoot, Morphed
+from tradewind.model.requests import DeployRequest
 from tradewind.model.run import Run
 from tradewind.remote.route import route_to_workers
 

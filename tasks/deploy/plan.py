@@ -16,11 +16,11 @@ from tradewind.host.storage import naming, room, witness
 from tradewind.host.target import domain_plan
 from tradewind.host.target.attachments import HostOffer, furnish
 from tradewind.model.deploy import FinalDomain, Suitability
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.ledger import Transfer
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.proof import BootProof
 from tradewind.model.report import DeployReport, Morphed
+from tradewind.model.requests import DeployRequest
 from tradewind.model.run import Run
 from tradewind.model.storage import ReplicaVolume
 from tradewind.morphing.linux.packages import folder

@@ -10,9 +10,9 @@ from tasks.step import step
 from tradewind.cleanup import cleanup_on_exit
 from tradewind.host import leftovers, networks
 from tradewind.model.deploy_options import OnBootFailure
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.hardware import Autostart
 from tradewind.model.network import NetworkMap
+from tradewind.model.requests import DeployRequest
 from tradewind.model.run import Run, labelled_name
 
 

@@ -14,9 +14,9 @@ from tradewind.cleanup import cleanup_on_exit
 from tradewind.errors import TradewindError
 from tradewind.host import leftovers
 from tradewind.host.domain import domains
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.ledger import RunKind, RunState, Transfer
 from tradewind.model.report import DeployReport
+from tradewind.model.requests import DeployRequest
 from tradewind.model.run import LabelState, Purpose, Run
 from tradewind.model.storage import ReplicaVolume
 

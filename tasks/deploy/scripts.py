@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks.step import step
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.guest import GuestOS, MountedGuest
+from tradewind.model.requests import DeployRequest
 from tradewind.model.scripts import FirstBootScript, LoadedScript, ScriptPhase, ScriptReport
 from tradewind.model.storage import ReplicaVolume
 from tradewind.model.worker import Worker

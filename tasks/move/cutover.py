@@ -13,12 +13,11 @@ from tasks.step import step
 from tradewind.host.target import domain_plan
 from tradewind.ledger import open_ledger
 from tradewind.model.cutover import Outage
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.machine import PowerState, VirtualMachine
 from tradewind.model.migrate import MigrateReport, MigrateRequest, Phase, ShutDown
 from tradewind.model.outage import OutagePhase
 from tradewind.model.report import DeployReport, TransferReport
-from tradewind.model.requests import TransferRequest
+from tradewind.model.requests import DeployRequest, TransferRequest
 from tradewind.model.run import Run
 from tradewind.morphing.linux.packages import folder
 from tradewind.ports import DataSource

@@ -15,7 +15,7 @@ from tradewind.host.domain import label_sync
 from tradewind.host.storage import volume_sync, witness
 from tradewind.ledger import kept
 from tradewind.model.ledger import RunKind, Transfer
-from tradewind.model.removal import (
+from tradewind.model.requests import (
     ForgottenAtSource,
     RemovableVolumes,
     RemovalReport,

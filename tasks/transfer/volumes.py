@@ -12,9 +12,8 @@ from tradewind.errors import TradewindError
 from tradewind.host import storage
 from tradewind.host.domain import domains, label_sync, overlays
 from tradewind.host.storage import naming, volume_sync, witness
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.machine import VirtualMachine
-from tradewind.model.requests import TransferRequest
+from tradewind.model.requests import DeployRequest, TransferRequest
 from tradewind.model.run import Run
 from tradewind.model.storage import (
     PlannedVolume,

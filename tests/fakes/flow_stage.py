@@ -27,7 +27,6 @@ from tradewind.host.connection import translate
 from tradewind.host.domain import domains
 from tradewind.host.storage import naming, volume_sync, witness
 from tradewind.ledger import Ledger, open_ledger
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.guest import Family, GuestOS, Outcome, StepReport
 from tradewind.model.host import HostAccess
 from tradewind.model.ledger import RunKind
@@ -36,7 +35,7 @@ from tradewind.model.migrate import ShutDown
 from tradewind.model.options import ProviderOptions
 from tradewind.model.progress import DiskResult
 from tradewind.model.proof import BootEvidence, BootProof, SystemdState
-from tradewind.model.requests import TransferRequest
+from tradewind.model.requests import DeployRequest, TransferRequest
 from tradewind.model.run import Label, Run
 from tradewind.model.source import SourceState
 from tradewind.model.storage import Checkpoint, Volume, WitnessState

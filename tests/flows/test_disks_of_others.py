@@ -26,7 +26,7 @@ from tradewind.ledger import Ledger, kept
 from tradewind.ledger.tables import RunRow
 from tradewind.model.kept import Kept
 from tradewind.model.preflight import PreflightRequest
-from tradewind.model.removal import RemovalRequest
+from tradewind.model.requests import RemovalRequest
 from tradewind.model.run import LabelState
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.units import MiB

@@ -44,7 +44,7 @@ from tradewind.model.cutover import MoveName
 from tradewind.model.ledger import Life, RunKind, RunState
 from tradewind.model.network import NetworkMap
 from tradewind.model.outage import OutageEnd, OutagePhase
-from tradewind.model.removal import RemovalRequest
+from tradewind.model.requests import RemovalRequest
 from tradewind.model.run import LabelState
 
 NEW = "web01-new"

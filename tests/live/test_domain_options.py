@@ -19,9 +19,9 @@ from tradewind.host.connection import connect
 from tradewind.host.domain import domains
 from tradewind.host.storage import pools
 from tradewind.host.target import attachments, domain_plan
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.machine import FirmwareKind
 from tradewind.model.options import ProviderOptions
+from tradewind.model.requests import DeployRequest
 from tradewind.model.run import Label, Purpose
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.sources.libvirt.source import LibvirtSource

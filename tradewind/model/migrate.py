@@ -13,10 +13,9 @@ from tradewind.model.deploy_options import (
     OnBootFailure,
     with_old_names,
 )
-from tradewind.model.deploy_request import DeployRequest, deployment_of
 from tradewind.model.record import Record
 from tradewind.model.report import DeployReport, TransferReport
-from tradewind.model.requests import TransferRequest
+from tradewind.model.requests import DeployRequest, TransferRequest, deployment_of
 
 
 class Answer(StrEnum):

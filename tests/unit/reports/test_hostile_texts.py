@@ -19,7 +19,7 @@ from tradewind.model.ledger import RunKind, RunState, RunSummary, Transfer
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.migrate import GivenUp, MigrateReport, Phase, ShutDown
 from tradewind.model.preflight import Area, AreaFindings, PreflightReport
-from tradewind.model.removal import RemovalReport
+from tradewind.model.requests import RemovalReport
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.reports.deploy import deploy_markdown, failed_boot_markdown
 from tradewind.reports.groups import group_markdown

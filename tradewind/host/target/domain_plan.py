@@ -18,12 +18,12 @@ from tradewind.host.facts import for_machine
 from tradewind.host.target import identity, objections, requirements
 from tradewind.host.target.cpu_choice import choose_cpu
 from tradewind.model.deploy import CpuChoice, FinalDisk, FinalDomain, FinalNic, Suitability, Vnc
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.hardware import Autostart, Hardware
 from tradewind.model.host import HostFacts
 from tradewind.model.machine import Nic, VirtualMachine
 from tradewind.model.network import NetworkMap, Plug, PlugKind
 from tradewind.model.options import ProviderOptions
+from tradewind.model.requests import DeployRequest
 from tradewind.model.run import Label, Purpose, Run, new_run_id
 from tradewind.model.storage import ReplicaVolume
 

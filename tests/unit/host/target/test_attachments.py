@@ -17,9 +17,9 @@ from tradewind.host.domain import domains
 from tradewind.host.target import attachments, domain_plan
 from tradewind.host.target.attachments import HostOffer, furnish
 from tradewind.model.deploy import CpuChoice, CpuMode, FinalDomain, Suitability
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.host import HostFacts
 from tradewind.model.machine import Firmware, FirmwareKind, VirtualMachine
+from tradewind.model.requests import DeployRequest
 from tradewind.model.run import Label, LabelState, Purpose
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.model.uefi import UefiVariables

@@ -20,11 +20,11 @@ from tradewind.model.deploy import (
     Suitability,
     Vnc,
 )
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.host import HostFacts
 from tradewind.model.machine import Firmware, FirmwareKind, Nic, VirtualMachine
 from tradewind.model.network import NetworkMap, Plug
 from tradewind.model.options import ProviderOptions
+from tradewind.model.requests import DeployRequest
 from tradewind.model.run import Label
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.units import GiB

@@ -23,12 +23,12 @@ from tradewind.host.domain import domains, twins
 from tradewind.host.target import domain_plan, objections
 from tradewind.host.target import preflight as target_preflight
 from tradewind.model.deploy import CpuChoice, CpuMode, FinalDisk, FinalDomain, Suitability
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.finding import Severity
 from tradewind.model.host import HostFacts
 from tradewind.model.leftover import LeftoverKind
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.options import ProviderOptions
+from tradewind.model.requests import DeployRequest
 from tradewind.model.run import Label, Purpose
 from tradewind.units import GiB
 
