@@ -14,9 +14,9 @@ from cli.transfer_details import ReplicaDisk, TransferDetail
 from cli.transfer_tables import list_transfers
 from deployments.stored import Stored
 from tradewind.errors import NotFoundError, OptionError
+from tradewind.model.ledger import ReplicaState
 from tradewind.model.options import OptionOverrides
 from tradewind.model.record import Record
-from tradewind.model.replica import ReplicaState
 from tradewind.model.requests import RemovalRequest, TransferRequest
 from tradewind.model.storage import StorageMap
 from tradewind.nearest import listed

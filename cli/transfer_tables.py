@@ -10,8 +10,8 @@ from rich.text import Text
 
 from cli.printing import console, moment
 from deployments.stored import Stored
+from tradewind.model.ledger import ReplicaState, TransferState, is_late, lag
 from tradewind.model.outage import OpenOutage
-from tradewind.model.replica import ReplicaState, TransferState, is_late, lag
 from tradewind.reports.lag import human_lag
 
 

@@ -26,7 +26,7 @@ from cli.transfer_details import TransferDetail
 from cli.transfer_tables import ListedTransfer
 from deployments.stored import Stored
 from tradewind.model.groups import GroupReport, GroupRequest
-from tradewind.model.kept import Kept
+from tradewind.model.ledger import Kept
 from tradewind.model.migrate import MigrateReport, MigrateRequest
 from tradewind.model.options import NOT_FOR_ONE_RUN, OptionFields
 from tradewind.model.overview import MachineOverview

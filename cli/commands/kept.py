@@ -12,7 +12,7 @@ from cli.ledgers import ledger_of
 from cli.options import Json, Options
 from cli.printing import console, moment, show_all
 from tradewind.errors import NotFoundError
-from tradewind.model.kept import Kept
+from tradewind.model.ledger import Kept
 
 kept_app = typer.Typer(
     help="Machines that wait for a person to decide. They were kept after a failed boot, or left"

@@ -12,7 +12,7 @@ from tradewind.host.boot import evidence, watch
 from tradewind.host.boot.console import listening
 from tradewind.host.domain import domains, label_sync
 from tradewind.model.deploy_options import OnBootFailure
-from tradewind.model.kept import Kept
+from tradewind.model.ledger import Kept
 from tradewind.model.proof import BootProof
 from tradewind.model.report import FailedBoot, Morphed
 from tradewind.model.requests import DeployRequest

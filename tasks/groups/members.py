@@ -16,10 +16,9 @@ from tasks.step import step
 from tradewind.errors import TradewindError
 from tradewind.ledger import Ledger, open_ledger
 from tradewind.model.groups import GroupReport, GroupRequest, MachineOutcome, MachineState
-from tradewind.model.ledger import RunKind
+from tradewind.model.ledger import ReplicaState, RunKind
 from tradewind.model.machine import MachineSummary
 from tradewind.model.options import ProviderOptions
-from tradewind.model.replica import ReplicaState
 from tradewind.model.report import TransferReport
 from tradewind.sources.selection import choose
 

@@ -13,8 +13,8 @@ from tasks.operate.events import emit, machine_resource
 from tasks.step import step
 from tradewind.ledger import Ledger
 from tradewind.model.groups import GroupReport
+from tradewind.model.ledger import is_late, lag
 from tradewind.model.machine import VirtualMachine
-from tradewind.model.replica import is_late, lag
 from tradewind.model.requests import TransferRequest
 from tradewind.reports.lag import lateness
 

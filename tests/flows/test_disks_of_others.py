@@ -24,7 +24,7 @@ from tradewind.host.domain import domains
 from tradewind.host.storage import witness
 from tradewind.ledger import Ledger, kept
 from tradewind.ledger.tables import RunRow
-from tradewind.model.kept import Kept
+from tradewind.model.ledger import Kept
 from tradewind.model.preflight import PreflightRequest
 from tradewind.model.requests import RemovalRequest
 from tradewind.model.run import LabelState

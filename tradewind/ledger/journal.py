@@ -16,10 +16,17 @@ from tradewind.ledger.database import open_database, refusal
 from tradewind.ledger.outages import Outages
 from tradewind.ledger.rows import checkpoint_of, replica_of, row_of, transfer_of
 from tradewind.ledger.tables import DiskRow, OutageRow, RunRow, TransferRow
-from tradewind.model.ledger import Life, Owner, RunKind, RunState, RunSummary, Transfer
+from tradewind.model.ledger import (
+    Life,
+    Owner,
+    ReplicaState,
+    RunKind,
+    RunState,
+    RunSummary,
+    Transfer,
+)
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.record import Record
-from tradewind.model.replica import ReplicaState
 from tradewind.model.run import Run, new_run_id
 from tradewind.model.storage import Checkpoint, RenamedDisk, ReplicaVolume
 from tradewind.nearest import listed

@@ -4,8 +4,7 @@
 from sqlmodel import Session, col, select
 
 from tradewind.ledger.tables import DiskRow, RunRow, TransferRow
-from tradewind.model.ledger import RunKind, RunState
-from tradewind.model.replica import ReplicaState
+from tradewind.model.ledger import ReplicaState, RunKind, RunState
 
 
 def read(session: Session) -> list[ReplicaState]:

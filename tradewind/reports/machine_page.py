@@ -4,9 +4,8 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from tradewind.model.ledger import RunSummary, Transfer
+from tradewind.model.ledger import RunSummary, Transfer, lag
 from tradewind.model.record import Record
-from tradewind.model.replica import lag
 from tradewind.model.storage import ReplicaVolume
 from tradewind.reports.lag import human_lag
 from tradewind.reports.markdown import code, literal

@@ -21,8 +21,7 @@ from cli.transfer_tables import (
 )
 from deployments.stored import Stored
 from tradewind.errors import OptionError
-from tradewind.model.ledger import RunKind, RunState
-from tradewind.model.replica import ReplicaState
+from tradewind.model.ledger import ReplicaState, RunKind, RunState
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

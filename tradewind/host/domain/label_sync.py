@@ -18,8 +18,7 @@ from tradewind.host import storage
 from tradewind.host.domain import domains
 from tradewind.host.storage import volume_users, witness
 from tradewind.ledger import Ledger, kept
-from tradewind.model.kept import Kept
-from tradewind.model.ledger import Life
+from tradewind.model.ledger import Kept, Life
 from tradewind.model.run import Label, LabelState, Purpose, Run
 from tradewind.model.storage import ReplicaVolume, VolumePlan, WitnessState
 
