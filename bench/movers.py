@@ -14,7 +14,7 @@ from pathlib import Path
 from bench import servers
 from bench.links import OpenLink
 from bench.ours import MovedDisk, MoveJob
-from tradewind.model.worker import HttpsAccess
+from tradewind.model.host import HttpsAccess
 
 
 class MoverName(StrEnum):

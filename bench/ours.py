@@ -12,10 +12,10 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from tradewind.memory import peak_memory
+from tradewind.model.host import HttpsAccess
 from tradewind.model.progress import DiskProgress
 from tradewind.model.record import Record
 from tradewind.model.storage import Extent, ExtentKind, TargetState
-from tradewind.model.worker import HttpsAccess
 from tradewind.ports import DiskWriter
 from tradewind.sources import nbd
 from tradewind.streaming.copy import copy_disks

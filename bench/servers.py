@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from bench.links import PORTS, OpenLink
-from tradewind.model.worker import HttpsAccess
+from tradewind.model.host import HttpsAccess
 from tradewind.streaming import writer_service
 from tradewind.streaming.certificates import WriterCertificates, make_certificates
 from tradewind.waiting import wait_for

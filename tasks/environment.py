@@ -13,11 +13,10 @@ from tradewind.host import facts, validate
 from tradewind.host.connection import Connection, connect
 from tradewind.ledger import Ledger, open_ledger
 from tradewind.model.groups import GroupRequest
-from tradewind.model.host import HostAccess, HostFacts
+from tradewind.model.host import HostAccess, HostFacts, WorkerSpec
 from tradewind.model.options import ProviderOptions
 from tradewind.model.record import Record
 from tradewind.model.requests import RemovalRequest, ReplicaName, SourceKind, TransferRequest
-from tradewind.model.worker import WorkerSpec
 from tradewind.ports import DataSource
 from tradewind.units import GiB, MiB
 from tradewind.worker import lifecycle

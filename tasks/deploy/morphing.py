@@ -18,12 +18,12 @@ from tradewind.cleanup import cleanup_on_exit
 from tradewind.model.deploy_options import DeployOptions
 from tradewind.model.guest import GuestOS, MorphOptions, MountedGuest, StepReport
 from tradewind.model.guest_keys import GuestKeys
+from tradewind.model.host import Worker
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.options import ProviderOptions
 from tradewind.model.osinfo import osinfo_id
 from tradewind.model.report import Morphed
 from tradewind.model.storage import ReplicaVolume
-from tradewind.model.worker import Worker
 from tradewind.morphing import mount, plan
 from tradewind.morphing.linux import stacks
 from tradewind.morphing.linux.inspect import described, inspect

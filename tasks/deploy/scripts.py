@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from tasks.step import step
 from tradewind.model.guest import GuestOS, MountedGuest
+from tradewind.model.host import Worker
 from tradewind.model.requests import DeployRequest
 from tradewind.model.scripts import FirstBootScript, LoadedScript, ScriptPhase, ScriptReport
 from tradewind.model.storage import ReplicaVolume
-from tradewind.model.worker import Worker
 from tradewind.morphing import first_boot, script_files, scripts
 from tradewind.morphing.tree import RemoteGuestTree
 from tradewind.remote import shell

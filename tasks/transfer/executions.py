@@ -12,13 +12,13 @@ from tradewind.cleanup import cleanup_on_exit
 from tradewind.host import leftovers
 from tradewind.host.storage import witness
 from tradewind.memory import peak_memory
+from tradewind.model.host import Worker
 from tradewind.model.ledger import RunKind
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.report import Streamed, TransferReport
 from tradewind.model.requests import TransferRequest
 from tradewind.model.run import Run
 from tradewind.model.storage import Checkpoint, ReplicaVolume, VolumePlan, WitnessState
-from tradewind.model.worker import Worker
 from tradewind.ports import DataSource
 from tradewind.sources.libvirt import state
 from tradewind.worker import lifecycle

@@ -12,6 +12,7 @@ from tradewind.errors import TradewindError
 from tradewind.host import storage
 from tradewind.host.domain import domains, label_sync, overlays
 from tradewind.host.storage import naming, volume_sync, witness
+from tradewind.model.host import Worker
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.requests import DeployRequest, TransferRequest
 from tradewind.model.run import Run
@@ -23,7 +24,6 @@ from tradewind.model.storage import (
     VolumePlan,
     WitnessState,
 )
-from tradewind.model.worker import Worker
 from tradewind.worker import lifecycle
 
 

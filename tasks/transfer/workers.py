@@ -12,10 +12,9 @@ from tradewind.host import storage
 from tradewind.host.boot.console import listening
 from tradewind.host.connection import connect
 from tradewind.host.domain import domains
-from tradewind.model.host import HostAccess
+from tradewind.model.host import HostAccess, Worker
 from tradewind.model.run import Label
 from tradewind.model.storage import ReplicaVolume
-from tradewind.model.worker import Worker
 from tradewind.worker import lifecycle
 
 

@@ -28,7 +28,7 @@ from tradewind.host.domain import domains
 from tradewind.host.storage import naming, volume_sync, witness
 from tradewind.ledger import Ledger, open_ledger
 from tradewind.model.guest import Family, GuestOS, Outcome, StepReport
-from tradewind.model.host import HostAccess
+from tradewind.model.host import HostAccess, HttpsAccess, Worker
 from tradewind.model.ledger import RunKind
 from tradewind.model.machine import Nic, PowerState, VirtualMachine
 from tradewind.model.migrate import ShutDown
@@ -39,7 +39,6 @@ from tradewind.model.requests import DeployRequest, TransferRequest
 from tradewind.model.run import Label, Run
 from tradewind.model.source import SourceState
 from tradewind.model.storage import Checkpoint, Volume, WitnessState
-from tradewind.model.worker import HttpsAccess, Worker
 from tradewind.morphing import plan
 from tradewind.ports import Completed, Snapshot
 from tradewind.streaming.copy_thread import CopyJob

@@ -4,9 +4,9 @@
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 
+from tradewind.model.host import SshAccess, WriterAccess
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.storage import ReplicaVolume, TargetState, Tracking
-from tradewind.model.worker import SshAccess, WriterAccess
 from tradewind.ports import DiskWriter, Snapshot
 from tradewind.streaming import over_https, over_ssh
 from tradewind.streaming.bandwidth import Bandwidth

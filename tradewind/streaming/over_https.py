@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from tradewind.errors import StreamError, WriterError
-from tradewind.model.worker import HttpsAccess
+from tradewind.model.host import HttpsAccess
 from tradewind.private_folders import private_folder
 from tradewind.remote.client import Stream
 from tradewind.remote.route import Route

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reach the writer service over SSH: one login, and one process of the service, a connection."""
 
-from tradewind.model.worker import SshAccess
+from tradewind.model.host import SshAccess
 from tradewind.remote.route import Route
 from tradewind.streaming.bandwidth import Bandwidth
 from tradewind.streaming.writer import UNLIMITED, ServiceWriter, StreamTerms, take

@@ -15,10 +15,9 @@ from tradewind.errors import LateError, NotFoundError
 from tradewind.host import arp, storage
 from tradewind.host.boot.console import Console
 from tradewind.host.domain import domains
-from tradewind.model.host import HostAccess, HostFacts
+from tradewind.model.host import HostAccess, HostFacts, Worker, WorkerAddressSource, WorkerSpec
 from tradewind.model.run import Label, labelled_name
 from tradewind.model.storage import Volume
-from tradewind.model.worker import Worker, WorkerAddressSource, WorkerSpec
 from tradewind.remote import shell
 from tradewind.remote.route import Route, route_to_workers
 from tradewind.waiting import wait_for

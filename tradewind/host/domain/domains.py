@@ -14,10 +14,10 @@ from tradewind.domainxml.machine import DiskFacts
 from tradewind.errors import HypervisorBusyError, HypervisorError, NotFoundError
 from tradewind.host import storage
 from tradewind.host.storage import volume_users
+from tradewind.model.host import WorkerAddressSource
 from tradewind.model.machine import PowerState
 from tradewind.model.run import Label
 from tradewind.model.storage import ReplicaVolume
-from tradewind.model.worker import WorkerAddressSource
 from tradewind.nearest import listed
 from tradewind.waiting import wait_for
 

@@ -12,10 +12,10 @@ from tradewind.domainxml import worker as worker_xml
 from tradewind.errors import HypervisorBusyError, HypervisorError, LateError, NotFoundError
 from tradewind.host import storage
 from tradewind.host.domain import agent, domains
+from tradewind.model.host import WorkerAddressSource
 from tradewind.model.machine import PowerState
 from tradewind.model.run import Label, LabelState
 from tradewind.model.storage import ReplicaVolume, Volume
-from tradewind.model.worker import WorkerAddressSource
 from tradewind.units import GiB
 
 PLAIN = """<domain type="test"><name>{name}</name><memory>1024</memory>
