@@ -63,8 +63,8 @@ def replicate_once(
             with attempt:
                 volumes = replica_volumes(env, run.transfer)
                 since = last_checkpoint(env, run, machine, volumes)
-                with worker_vm(env.destination, what.ground, run.label(Purpose.TRANSFER)) as worker:
-                    with attached(env.destination, worker, volumes):
+                with worker_vm(env, what.ground, run.label(Purpose.TRANSFER)) as worker:
+                    with attached(env, worker, volumes):
                         writer = start_writer(env, worker, volumes)
                         with at_its_moment(run) as now:
                             with snapshot(source, request, now, run, since) as frozen:

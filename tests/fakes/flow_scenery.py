@@ -21,7 +21,7 @@ from blocks.provider_options import ProviderOptionsBlock
 from tests.fakes.flow_stage import GUEST, Stage
 from tradewind.host import storage
 from tradewind.host.boot import boot_proof, evidence, systemd_state
-from tradewind.host.domain import domains, overlays
+from tradewind.host.domain import disks, domains, overlays
 from tradewind.host.storage import witness
 from tradewind.ledger import Ledger, replicas
 from tradewind.model.guest import MountedGuest
@@ -37,7 +37,6 @@ CONNECTING = (
     tasks.move.outage_end,
     tasks.operate.leftovers,
     tasks.operate.worker_images,
-    tasks.transfer.workers,
 )
 
 
@@ -80,8 +79,8 @@ def _watch(stage: Stage, patch: pytest.MonkeyPatch) -> None:
         (overlays, "commit", lambda _c, _w, layer, _to: f"commit {layer.disk_id}"),
         (lifecycle, "start", lambda *arguments: f"start worker {arguments[3].purpose}"),
         (lifecycle, "discard", lambda _c, _pool, label: f"discard worker {label.purpose}"),
-        (domains, "attach_volume", lambda _c, _name, volume: f"attach {volume.disk_id}"),
-        (domains, "detach_disk", lambda *_: "detach"),
+        (disks, "attach_volume", lambda _c, _name, volume: f"attach {volume.disk_id}"),
+        (disks, "detach_disk", lambda *_: "detach"),
         (domains, "define", lambda *_: "define"),
         (domains, "start", lambda _c, name: f"start {name}"),
         (domains, "stop", lambda _c, name: f"stop {name}"),

@@ -15,7 +15,7 @@ from tradewind.domainxml.locations import locations, normal_path
 from tradewind.domainxml.pool import folder_pool
 from tradewind.errors import BusyError
 from tradewind.host import leftovers, storage
-from tradewind.host.domain import domains, overlays
+from tradewind.host.domain import disks, domains, overlays
 from tradewind.host.storage import pools, volume_users
 from tradewind.model.leftover import Leftover, LeftoverKind
 from tradewind.model.run import Label, LabelState
@@ -252,7 +252,7 @@ ATTACHED = ReplicaVolume(disk_id="sda", volume=REPLICA, serial="tw0", blank=Fals
         lambda host: storage.clone_volume(host, REPLICA, NEW),
         lambda host: storage.upload_bytes(host, REPLICA, b"x"),
         lambda host: storage.upload(host, REPLICA, Path(__file__)),
-        lambda host: domains.attach_volume(host, "worker", ATTACHED),
+        lambda host: disks.attach_volume(host, "worker", ATTACHED),
         lambda host: overlays.make(host, REPLICA, NEW),
         lambda host: leftovers.remove(
             host, Leftover(kind=LeftoverKind.VOLUME, run=RUN, name=NAME, place="fast")
