@@ -3,6 +3,7 @@
 
 from prefect import flow
 
+from tasks.deploy.handover import record_deployment
 from tasks.deploy.machines import bring_up
 from tasks.deploy.morphing import MorphRequest, load_guest_keys, morph_guest
 from tasks.deploy.plan import (
@@ -14,7 +15,7 @@ from tasks.deploy.plan import (
     furnish_machine,
 )
 from tasks.deploy.rehearsals import isolated_if_rehearsal
-from tasks.deploy.run import deployment, record_deployment
+from tasks.deploy.run import deployment
 from tasks.deploy.scripts import load_scripts
 from tasks.environment import load_environment, survey
 from tasks.operate.announcements import announced
@@ -46,8 +47,8 @@ def deploy(request: DeployRequest) -> DeployReport:
             volumes = working_volumes(context, run, machine, replica)
             morphed = Morphed()
             if not request.skip_os_morphing:
-                with worker_vm(env.destination, ground, run.label(Purpose.MORPHING)) as worker:
-                    with attached(env.destination, worker, volumes):
+                with worker_vm(env, ground, run.label(Purpose.MORPHING)) as worker:
+                    with attached(env, worker, volumes):
                         morphed = morph_guest(worker, machine, volumes, wanted)
                         commit_changes(context, run, worker, volumes, replica)
             disks = machine_volumes(context, run, volumes, replica)

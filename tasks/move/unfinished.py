@@ -7,7 +7,7 @@ from uuid import UUID
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
-from tasks.deploy.run import finish_machine
+from tasks.deploy.handover import finish_machine
 from tasks.environment import Environment
 from tasks.move.cutover import Cutover
 from tasks.move.outage_end import moved, return_to_source

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from sqlmodel import Session, select
 
+import tasks.deploy.handover
 import tasks.deploy.machines
 import tasks.deploy.run
 import tasks.move.cutover
@@ -126,7 +127,7 @@ def die_at(stage: Stage, phase: OutagePhase, patch: pytest.MonkeyPatch) -> None:
         if phase in after:
             inside.setattr(stage, *after[phase])
         else:
-            inside.setattr(tasks.deploy.run, "finish_machine", lambda *_, **__: die())
+            inside.setattr(tasks.deploy.handover, "finish_machine", lambda *_, **__: die())
         migrate(request(stage))
     assert outages(stage) == [(phase, None)]
 
