@@ -38,16 +38,16 @@ def deploy(request: DeployRequest) -> DeployReport:
     env = load_environment(request)
     transfer = find_replica(env, request)
     machine = transfer.machine
-    ground = survey(env, len(machine.disks))
-    checked = check_deployment(env, request, transfer, ground)
+    surveyed = survey(env, len(machine.disks))
+    checked = check_deployment(env, request, transfer, surveyed)
     replica = checked.replica
     wanted = MorphRequest(env.options, request, load_guest_keys(request), load_scripts(request))
     with deployment(env, request, transfer) as run:
-        with isolated_if_rehearsal(env, request, ground, run) as context:
+        with isolated_if_rehearsal(env, request, surveyed, run) as context:
             volumes = working_volumes(context, run, machine, replica)
             morphed = Morphed()
             if not request.skip_os_morphing:
-                with worker_vm(env, ground, run.label(Purpose.MORPHING)) as worker:
+                with worker_vm(env, surveyed, run.label(Purpose.MORPHING)) as worker:
                     with attached(env, worker, volumes):
                         morphed = morph_guest(worker, machine, volumes, wanted)
                         commit_changes(context, run, worker, volumes, replica)
@@ -57,8 +57,8 @@ def deploy(request: DeployRequest) -> DeployReport:
             order = DeploySpec(
                 context.request, machine, disks, label, checked.suits, morphed.os_id, password
             )
-            final = design_machine(context.env, context.ground, order)
-            final = furnish_machine(context.env, context.ground, order, final)
+            final = design_machine(context.env, context.surveyed, order)
+            final = furnish_machine(context.env, context.surveyed, order, final)
             define_machine(env, transfer, final)
             proof = bring_up(context, run, final.name, morphed)
             report = deploy_report(context, run, machine, final, morphed, proof)

@@ -34,7 +34,7 @@ class Replication:
     source: DataSource
     request: TransferRequest
     limits: BandwidthLimits
-    ground: DestinationContext
+    surveyed: DestinationContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def replicate_once(
             with attempt:
                 volumes = replica_volumes(env, run.transfer)
                 since = last_checkpoint(env, run, machine, volumes)
-                with worker_vm(env, what.ground, run.label(Purpose.TRANSFER)) as worker:
+                with worker_vm(env, what.surveyed, run.label(Purpose.TRANSFER)) as worker:
                     with attached(env, worker, volumes):
                         writer = start_writer(env, worker, volumes)
                         with at_its_moment(run) as now:

@@ -48,7 +48,7 @@ class CheckedDeployment:
 
 @step("check-deployment-{transfer.machine.name}")
 def check_deployment(
-    env: Environment, request: DeployRequest, transfer: Transfer, ground: DestinationContext
+    env: Environment, request: DeployRequest, transfer: Transfer, surveyed: DestinationContext
 ) -> CheckedDeployment:
     """Refuse what cannot be defined, before anything is made; list the replica's volumes."""
     machine = transfer.machine
@@ -59,9 +59,9 @@ def check_deployment(
     with env.connect() as connection:
         storage.require_unused(connection, [each.volume for each in replica])
         witness.require_known(connection, transfer.id, replica)
-        suits = domain_plan.check(connection, machine, request, env.options, ground.facts)
+        suits = domain_plan.check(connection, machine, request, env.options, surveyed.facts)
         if needs_overlays(request):
-            overlays.require_room(connection, replica, ground.worker.image_pool)
+            overlays.require_room(connection, replica, surveyed.worker.image_pool)
         if request.clone_disks:
             room.require_room_for_clones(connection, machine.name, replica)
     return CheckedDeployment(replica, suits)
@@ -69,22 +69,22 @@ def check_deployment(
 
 @step("design-{order.machine.name}")
 def design_machine(
-    env: Environment, ground: DestinationContext, order: domain_plan.DeploySpec
+    env: Environment, surveyed: DestinationContext, order: domain_plan.DeploySpec
 ) -> FinalDomain:
     """Apply the options to the machine's own description."""
     with env.connect() as connection:
-        return domain_plan.compose(connection, order, env.options, ground.facts)
+        return domain_plan.compose(connection, order, env.options, surveyed.facts)
 
 
 @step("furnish-{final.name}")
 def furnish_machine(
     env: Environment,
-    ground: DestinationContext,
+    surveyed: DestinationContext,
     order: domain_plan.DeploySpec,
     final: FinalDomain,
 ) -> FinalDomain:
     """Put the config drive and the UEFI variables beside the disks, as far as there are any."""
-    offer = HostOffer(ground.facts, ground.worker.image_pool, env.options.use_config_drive)
+    offer = HostOffer(surveyed.facts, surveyed.worker.image_pool, env.options.use_config_drive)
     with env.connect() as connection:
         return furnish(connection, order, final, offer)
 

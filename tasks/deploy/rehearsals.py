@@ -25,7 +25,7 @@ class DeployContext:
 
     env: Environment
     request: DeployRequest
-    ground: DestinationContext
+    surveyed: DestinationContext
     rehearsal: str = ""
 
 
@@ -52,11 +52,11 @@ def _remove(env: Environment, run: Run) -> None:
 
 @contextmanager
 def isolated_if_rehearsal(
-    env: Environment, request: DeployRequest, ground: DestinationContext, run: Run
+    env: Environment, request: DeployRequest, surveyed: DestinationContext, run: Run
 ) -> Iterator[DeployContext]:
     """Lend what the deployment works with; of a rehearsal nothing is left afterwards."""
     if not request.rehearse:
-        yield DeployContext(env, request, ground)
+        yield DeployContext(env, request, surveyed)
         return
     with cleanup_on_exit(lambda: _remove(env, run), what=f"rehearsal {run.id}"):
         network = request.rehearsal_network or labelled_name(run.id, "rehearsal")
@@ -64,17 +64,17 @@ def isolated_if_rehearsal(
             _check_network(env, network)
         else:
             _make_network(env, network, request.rehearsal_subnet)
-        yield _apart(env, request, ground, network)
+        yield _apart(env, request, surveyed, network)
 
 
 def _apart(
-    env: Environment, request: DeployRequest, ground: DestinationContext, network: str
+    env: Environment, request: DeployRequest, surveyed: DestinationContext, network: str
 ) -> DeployContext:
     """Keep the rehearsal apart: every NIC on its network, and nothing of it on the host's disk.
 
     The console's log would stay behind, and only root may remove it: the console is listened to.
     """
-    facts = ground.facts.model_copy(update={"networks": (*ground.facts.networks, network)})
+    facts = surveyed.facts.model_copy(update={"networks": (*surveyed.facts.networks, network)})
     quiet = env.options.model_copy(update={"enable_vm_console_log": False})
     asked = {
         "network_map": NetworkMap.model_validate({"default": network}),
@@ -87,7 +87,7 @@ def _apart(
     return DeployContext(
         env=replace(env, options=quiet),
         request=request.model_copy(update=asked),
-        ground=ground.model_copy(update={"facts": facts}),
+        surveyed=surveyed.model_copy(update={"facts": facts}),
         rehearsal=f"every NIC was on network {network}, which nothing leaves; machine, disks"
         f"{'' if request.rehearsal_network else ' and network'} are removed",
     )

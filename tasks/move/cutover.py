@@ -31,13 +31,13 @@ def check_target(
     env: Environment,
     request: MigrateRequest,
     machine: VirtualMachine,
-    ground: DestinationContext,
+    surveyed: DestinationContext,
 ) -> None:
     """Refuse what could not be defined at the end: before anything begins, and before an outage."""
     require_deploy_options(request.deploy_options)
     folder.require(request.deploy_options.packages_folder)
     with env.connect() as connection:
-        domain_plan.check(connection, machine, request.deployment(), env.options, ground.facts)
+        domain_plan.check(connection, machine, request.deployment(), env.options, surveyed.facts)
 
 
 @step("look-for-an-unfinished-move-of-{request.machine}")

@@ -145,14 +145,14 @@ def _make_overlay(env: Environment, original: Volume, overlay: Volume) -> None:
 @step("place-overlays")
 def _overlays(
     env: Environment,
-    ground: DestinationContext,
+    surveyed: DestinationContext,
     run: Run,
     machine: VirtualMachine,
     replica: Sequence[ReplicaVolume],
 ) -> tuple[ReplicaVolume, ...]:
     """Choose the pools for what the worker writes: a logical volume has no layer beside it."""
     with env.connect() as connection:
-        return overlays.describe(connection, run.id, machine, replica, ground.worker.image_pool)
+        return overlays.describe(connection, run.id, machine, replica, surveyed.worker.image_pool)
 
 
 @step("commit-{overlay.volume.name}", retries=0)
@@ -180,7 +180,7 @@ def working_volumes(
     """Give each disk of the machine, in its order, a volume on which the guest may be changed."""
     env = stage.env
     if needs_overlays(stage.request):
-        layers = _overlays(env, stage.ground, run, machine, replica)
+        layers = _overlays(env, stage.surveyed, run, machine, replica)
         for volume, layer in zip(replica, layers, strict=True):
             _make_overlay(env, volume.volume, layer.volume)
         return layers

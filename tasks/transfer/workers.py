@@ -18,29 +18,29 @@ from tradewind.worker import lifecycle
 
 
 @step("boot-{label.purpose}-worker", retries=1)
-def _boot(env: Environment, ground: DestinationContext, label: Label) -> Worker:
+def _boot(env: Environment, surveyed: DestinationContext, label: Label) -> Worker:
     """Start a worker on the host and wait until it answers with its own key."""
     with env.connect() as connection:
-        lifecycle.discard(connection, ground.worker.image_pool, label)
-        prepared = lifecycle.start(connection, ground.worker, ground.facts, label)
+        lifecycle.discard(connection, surveyed.worker.image_pool, label)
+        prepared = lifecycle.start(connection, surveyed.worker, surveyed.facts, label)
         with listening(env.destination, prepared.names.domain) as console:
             return lifecycle.wait_until_reachable(
-                connection, env.destination, ground.worker, prepared, label, console
+                connection, env.destination, surveyed.worker, prepared, label, console
             )
 
 
 @step("discard-{label.purpose}-worker")
-def _discard(env: Environment, ground: DestinationContext, label: Label) -> None:
+def _discard(env: Environment, surveyed: DestinationContext, label: Label) -> None:
     """End the worker and remove its overlay and its seed ISO."""
     with env.connect() as connection:
-        lifecycle.discard(connection, ground.worker.image_pool, label)
+        lifecycle.discard(connection, surveyed.worker.image_pool, label)
 
 
 @contextmanager
-def worker_vm(env: Environment, ground: DestinationContext, label: Label) -> Iterator[Worker]:
+def worker_vm(env: Environment, surveyed: DestinationContext, label: Label) -> Iterator[Worker]:
     """Lend a worker: a temporary VM next to the volumes."""
-    with cleanup_on_exit(lambda: _discard(env, ground, label), what=f"worker of run {label.run}"):
-        yield _boot(env, ground, label)
+    with cleanup_on_exit(lambda: _discard(env, surveyed, label), what=f"worker of run {label.run}"):
+        yield _boot(env, surveyed, label)
 
 
 @step("attach-{replica.volume.name}")
