@@ -175,16 +175,16 @@ def needs_overlays(request: DeployRequest) -> bool:
 
 
 def working_volumes(
-    stage: DeployContext, run: Run, machine: VirtualMachine, replica: Sequence[ReplicaVolume]
+    context: DeployContext, run: Run, machine: VirtualMachine, replica: Sequence[ReplicaVolume]
 ) -> tuple[ReplicaVolume, ...]:
     """Give each disk of the machine, in its order, a volume on which the guest may be changed."""
-    env = stage.env
-    if needs_overlays(stage.request):
-        layers = _overlays(env, stage.surveyed, run, machine, replica)
+    env = context.env
+    if needs_overlays(context.request):
+        layers = _overlays(env, context.surveyed, run, machine, replica)
         for volume, layer in zip(replica, layers, strict=True):
             _make_overlay(env, volume.volume, layer.volume)
         return layers
-    if not stage.request.clone_disks:
+    if not context.request.clone_disks:
         return tuple(replica)
     clones = tuple(naming.clone_of(run.id, machine, volume) for volume in replica)
     for volume, clone in zip(replica, clones, strict=True):
@@ -193,7 +193,7 @@ def working_volumes(
 
 
 def commit_changes(
-    stage: DeployContext,
+    context: DeployContext,
     run: Run,
     worker: Worker,
     volumes: Sequence[ReplicaVolume],
@@ -204,27 +204,27 @@ def commit_changes(
     The ledger forgets that the replica equals its machine before the first byte: a crash half-way
     leaves a mixture, and the next transfer then compares and mends all of it.
     """
-    if not needs_overlays(stage.request):
+    if not needs_overlays(context.request):
         return
-    _open_replica(stage.env, run)
+    _open_replica(context.env, run)
     for layer, volume in zip(volumes, replica, strict=True):
-        _commit(stage.env, worker, layer, volume.volume)
+        _commit(context.env, worker, layer, volume.volume)
 
 
 def machine_volumes(
-    stage: DeployContext,
+    context: DeployContext,
     run: Run,
     volumes: Sequence[ReplicaVolume],
     replica: Sequence[ReplicaVolume],
 ) -> tuple[ReplicaVolume, ...]:
     """Take the volumes that the machine shall have: the clones, or the replica's own."""
-    if stage.request.clone_disks:
+    if context.request.clone_disks:
         return tuple(volumes)
-    if needs_overlays(stage.request):
+    if needs_overlays(context.request):
         for layer in volumes:
-            _remove_overlay(stage.env, layer.volume)
+            _remove_overlay(context.env, layer.volume)
     else:
-        _open_replica(stage.env, run)
+        _open_replica(context.env, run)
     return tuple(replica)
 
 
