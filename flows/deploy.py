@@ -7,12 +7,12 @@ from tasks.deploy.handover import record_deployment
 from tasks.deploy.machines import bring_up
 from tasks.deploy.morphing import MorphRequest, load_guest_keys, morph_guest
 from tasks.deploy.plan import (
+    add_attachments,
     check_deployment,
     define_machine,
     deploy_report,
-    design_machine,
     find_replica,
-    furnish_machine,
+    plan_domain,
 )
 from tasks.deploy.rehearsals import isolated_if_rehearsal
 from tasks.deploy.run import deployment
@@ -54,11 +54,11 @@ def deploy(request: DeployRequest) -> DeployReport:
             disks = machine_volumes(context, run, volumes, replica)
             label = run.label(Purpose.MACHINE)
             password = wanted.keys.vnc_password
-            order = DeploySpec(
+            spec = DeploySpec(
                 context.request, machine, disks, label, checked.suits, morphed.os_id, password
             )
-            final = design_machine(context.env, context.surveyed, order)
-            final = furnish_machine(context.env, context.surveyed, order, final)
+            final = plan_domain(context.env, context.surveyed, spec)
+            final = add_attachments(context.env, context.surveyed, spec, final)
             define_machine(env, transfer, final)
             proof = bring_up(context, run, final.name, morphed)
             report = deploy_report(context, run, machine, final, morphed, proof)

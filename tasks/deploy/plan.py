@@ -14,7 +14,7 @@ from tradewind.host import storage
 from tradewind.host.domain import domains, label_sync, overlays
 from tradewind.host.storage import naming, room, witness
 from tradewind.host.target import domain_plan
-from tradewind.host.target.attachments import HostOffer, furnish
+from tradewind.host.target.attachments import HostOffer, with_attachments
 from tradewind.model.deploy import FinalDomain, Suitability
 from tradewind.model.ledger import Transfer
 from tradewind.model.machine import VirtualMachine
@@ -67,26 +67,26 @@ def check_deployment(
     return CheckedDeployment(replica, suits)
 
 
-@step("design-{order.machine.name}")
-def design_machine(
-    env: Environment, surveyed: DestinationContext, order: domain_plan.DeploySpec
+@step("plan-domain-{spec.machine.name}")
+def plan_domain(
+    env: Environment, surveyed: DestinationContext, spec: domain_plan.DeploySpec
 ) -> FinalDomain:
     """Apply the options to the machine's own description."""
     with env.connect() as connection:
-        return domain_plan.compose(connection, order, env.options, surveyed.facts)
+        return domain_plan.compose(connection, spec, env.options, surveyed.facts)
 
 
-@step("furnish-{final.name}")
-def furnish_machine(
+@step("add-attachments-{final.name}")
+def add_attachments(
     env: Environment,
     surveyed: DestinationContext,
-    order: domain_plan.DeploySpec,
+    spec: domain_plan.DeploySpec,
     final: FinalDomain,
 ) -> FinalDomain:
     """Put the config drive and the UEFI variables beside the disks, as far as there are any."""
     offer = HostOffer(surveyed.facts, surveyed.worker.image_pool, env.options.use_config_drive)
     with env.connect() as connection:
-        return furnish(connection, order, final, offer)
+        return with_attachments(connection, spec, final, offer)
 
 
 @step("define-{final.name}")

@@ -145,11 +145,11 @@ def test_uefi_variables_and_config_drive_go_with_the_machine(
     options = ProviderOptions.model_validate({"cpu_features": ""})
     offered = facts.survey(destination)
     suits = domain_plan.check(destination, machine, request, options, offered)
-    order = domain_plan.DeploySpec(request, machine, (replica,), label, suits)
+    spec = domain_plan.DeploySpec(request, machine, (replica,), label, suits)
     try:
-        final = domain_plan.compose(destination, order, options, offered)
-        means = attachments.HostOffer(offered, "worker-images", with_config_drive=True)
-        final = attachments.furnish(destination, order, final, means)
+        final = domain_plan.compose(destination, spec, options, offered)
+        offer = attachments.HostOffer(offered, "worker-images", with_config_drive=True)
+        final = attachments.with_attachments(destination, spec, final, offer)
         assert final.notes == ()
         assert final.nvram is not None
         domains.define(destination, final_domain(machine, final))

@@ -39,21 +39,21 @@ class HostOffer:
     with_config_drive: bool = False
 
 
-def furnish(
-    connection: libvirt.virConnect, order: DeploySpec, final: FinalDomain, means: HostOffer
+def with_attachments(
+    connection: libvirt.virConnect, spec: DeploySpec, final: FinalDomain, offer: HostOffer
 ) -> FinalDomain:
     """Put in place what the machine gets beside its disks, each proven by reading it back."""
-    pool = _pool_beside(connection, order.volumes, means.spare_pool)
-    stem = labelled_name(order.label.run, safe_name(final.name))
-    if means.with_config_drive:
-        drive = config_drive(final.uuid or order.machine.id, final.name)
+    pool = _pool_beside(connection, spec.volumes, offer.spare_pool)
+    stem = labelled_name(spec.label.run, safe_name(final.name))
+    if offer.with_config_drive:
+        drive = config_drive(final.uuid or spec.machine.id, final.name)
         path = _put(connection, pool, f"{stem}-config.iso", drive)
         final = final.model_copy(update={"config_drive": path})
-    variables = _usable(final, order.machine)
+    variables = _usable(final, spec.machine)
     if variables is None:
         return final
-    facts = for_machine(connection, means.facts, final.hardware.machine_type)
-    chosen = _chosen_loader(connection, order.machine, final)
+    facts = for_machine(connection, offer.facts, final.hardware.machine_type)
+    chosen = _chosen_loader(connection, spec.machine, final)
     reason = misfit(connection, variables, (chosen,) if chosen else facts.loaders)
     if reason:
         return final.model_copy(update={"notes": (*final.notes, _STAYS.format(why=reason))})

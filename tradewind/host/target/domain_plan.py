@@ -167,25 +167,25 @@ class DeploySpec:
 
 
 def compose(
-    connection: libvirt.virConnect, order: DeploySpec, options: ProviderOptions, facts: HostFacts
+    connection: libvirt.virConnect, spec: DeploySpec, options: ProviderOptions, facts: HostFacts
 ) -> FinalDomain:
     """Decide all of the final machine, with what the host has now."""
-    request, machine = order.request, order.machine
+    request, machine = spec.request, spec.machine
     chosen, notes = _uuid(connection, machine, request.hardware)
     shared = () if request.rehearse else identity.shared_addresses(connection, machine)
     parts = Parts(
         name=final_name(request, machine),
-        disks=final_disks(connection, order.volumes),
+        disks=final_disks(connection, spec.volumes),
         nics=tuple(map_nic(nic, request.network_map, facts) for nic in machine.nics),
-        label=order.label,
-        suits=order.suits,
+        label=spec.label,
+        suits=spec.suits,
         uuid=chosen,
         origin=f"Moved here by Tradewind: {machine.name} of {request.source}.",
-        os_id=order.os_id,
+        os_id=spec.os_id,
         autostart=starts_with_host(request, machine),
         hardware=request.hardware,
         notes=(*notes, *shared),
-        vnc_password=order.vnc_password,
+        vnc_password=spec.vnc_password,
     )
     facts = for_machine(connection, facts, request.hardware.machine_type)
     return final_machine(parts, options, facts)

@@ -15,7 +15,7 @@ from tradewind.errors import BadInputError
 from tradewind.host import leftovers, storage
 from tradewind.host.domain import domains
 from tradewind.host.target import attachments, domain_plan
-from tradewind.host.target.attachments import HostOffer, furnish
+from tradewind.host.target.attachments import HostOffer, with_attachments
 from tradewind.model.deploy import CpuChoice, CpuMode, FinalDomain, Suitability
 from tradewind.model.host import HostFacts
 from tradewind.model.machine import Firmware, FirmwareKind, VirtualMachine
@@ -69,10 +69,10 @@ def furnished(
         replica = ReplicaVolume(disk_id="sda", volume=volume, serial="a", blank=False)
         asked = {"machine": "a", "source": "b", "destination": "c", "hardware": hardware or {}}
         request = DeployRequest.model_validate(asked)
-        order = domain_plan.DeploySpec(request, uefi, (replica,), mine, SUITS)
-        final = domain_plan.compose(host, order, PLAIN, facts)
+        spec = domain_plan.DeploySpec(request, uefi, (replica,), mine, SUITS)
+        final = domain_plan.compose(host, spec, PLAIN, facts)
         seen = facts.model_copy(update={"loaders": loaders})
-        return furnish(host, order, final, HostOffer(seen, "images", config)), uefi
+        return with_attachments(host, spec, final, HostOffer(seen, "images", config)), uefi
 
     return make
 
