@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps that decide what a deployment makes, and make it: checked, designed, furnished, defined."""
+"""Steps that decide what a deployment makes, and make it: checked, planned, completed, defined."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

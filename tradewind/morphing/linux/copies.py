@@ -22,10 +22,10 @@ def told_apart(
     return tuple(f.model_copy(update={"member": members.get(f.device, "")}) for f in filesystems)
 
 
-def notes(root: Root, ground: Candidates) -> Iterator[str]:
+def notes(root: Root, everything: Candidates) -> Iterator[str]:
     """Say that the guest itself cannot know which of several file systems is its root."""
     own = root.tree.filesystem
-    others = [f for f in ground.filesystems if f.device not in ground.snapshots]
+    others = [f for f in everything.filesystems if f.device not in everything.snapshots]
     twins = names.find_all(f"UUID={own.uuid}", others) if own.uuid else []
     if len(twins) > 1:
         places = ", ".join(place(f) for f in twins if f.device != own.device)

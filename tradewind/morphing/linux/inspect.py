@@ -122,22 +122,22 @@ class _Inspection:
         health.refuse_hibernated((), root.tree)
         self._disk_names = self._machine.disk_names(kernel_names.used(*_tables(root)))
         filesystems = self._as_the_guest_calls_them(root, names.on_disks(seen, self._disk_names))
-        ground = Candidates(trees, filesystems, frozenset(self._opened.snapshots))
-        found = self._mounts(root, ground)
-        os = self._described(root, ground, found)
+        everything = Candidates(trees, filesystems, frozenset(self._opened.snapshots))
+        found = self._mounts(root, everything)
+        os = self._described(root, everything, found)
         health.refuse_damaged(trees, os.mounts)
-        space.require(os, _mounted_trees(root, ground), _image_sizes(root, ground, os))
+        space.require(os, _mounted_trees(root, everything), _image_sizes(root, everything, os))
         return os
 
     @property
     def _members(self) -> tuple[FileSystem, ...]:
         return names.on_disks(self._opened.contents.members, self._disk_names)
 
-    def _root(self, ground: Candidates) -> Root:
+    def _root(self, everything: Candidates) -> Root:
         try:
-            root = roots.choose(ground, self._machine.root_device)
+            root = roots.choose(everything, self._machine.root_device)
         except roots.NoRootError as error:
-            raise nothing_found(error, ground, self._opened) from None
+            raise nothing_found(error, everything, self._opened) from None
         self._refuse_locked(root)
         return root
 
@@ -170,7 +170,7 @@ class _Inspection:
         renamed = [_renamed(f, wanted) for f in filesystems]
         return names.named(renamed, tuple(names.arrays(root.tree.facts.get("arrays", ""))))
 
-    def _mounts(self, root: Root, ground: Candidates) -> fstab.SystemMounts:
+    def _mounts(self, root: Root, everything: Candidates) -> fstab.SystemMounts:
         tree = root.tree
         top = Mount(
             device=tree.filesystem.device,
@@ -179,9 +179,9 @@ class _Inspection:
             options=f"subvolid={tree.subvolid}" if tree.subvolid else "",
         )
         found = fstab.system_mounts(
-            root.fstab, top, fstab.FstabDisks(ground.filesystems, self._opened.reasons())
+            root.fstab, top, fstab.FstabDisks(everything.filesystems, self._opened.reasons())
         )
-        checked = {t.filesystem.device for t in ground.trees if health.needs_check(t)}
+        checked = {t.filesystem.device for t in everything.trees if health.needs_check(t)}
         mounts = [m.model_copy(update={"check": m.device in checked}) for m in found.mounts]
         return fstab.SystemMounts((*mounts, *self._esp(root, found.mounts)), found.notes)
 
@@ -199,10 +199,10 @@ class _Inspection:
                 yield Mount(device=esp, path=path, fstype="vfat")
                 return
 
-    def _described(self, root: Root, ground: Candidates, found: fstab.SystemMounts) -> GuestOS:
+    def _described(self, root: Root, everything: Candidates, found: fstab.SystemMounts) -> GuestOS:
         contents, release = self._opened.contents, root.os_release
-        bootable = kernels.bootable(root.tree, root.usr, _boots(root, ground, found.mounts))
-        dirty = health.notes(ground.trees, found.mounts)
+        bootable = kernels.bootable(root.tree, root.usr, _boots(root, everything, found.mounts))
+        dirty = health.notes(everything.trees, found.mounts)
         return GuestOS(
             family=os_release.family(release),
             id=release.get("ID", "linux"),
@@ -211,11 +211,11 @@ class _Inspection:
             mounts=found.mounts,
             kernels=tuple(kernel.version for kernel in bootable),
             macs=tuple(self._machine.macs),
-            filesystems=ground.filesystems,
+            filesystems=everything.filesystems,
             notes=(
                 *self._opened.notes,
                 *self._locked_notes(),
-                *copies.notes(root, ground),
+                *copies.notes(root, everything),
                 *found.notes,
                 *dirty,
             ),
@@ -266,9 +266,9 @@ def _names(entries: Sequence[str]) -> list[str]:
 
 
 def _boots(
-    root: Root, ground: Candidates, mounts: Sequence[Mount]
+    root: Root, everything: Candidates, mounts: Sequence[Mount]
 ) -> list[tuple[str, FileSystemFacts]]:
-    by_device = {tree.filesystem.device: tree for tree in reversed(ground.trees)}
+    by_device = {tree.filesystem.device: tree for tree in reversed(everything.trees)}
     return [
         (mount.path, by_device[mount.device])
         for mount in mounts
@@ -277,14 +277,14 @@ def _boots(
     ]  # fmt: skip
 
 
-def _mounted_trees(root: Root, ground: Candidates) -> list[FileSystemFacts]:
+def _mounted_trees(root: Root, everything: Candidates) -> list[FileSystemFacts]:
     """List one tree for each file system: all subvolumes of a btrfs share its room."""
-    return list({tree.filesystem.device: tree for tree in (*ground.trees, root.tree)}.values())
+    return list({tree.filesystem.device: tree for tree in (*everything.trees, root.tree)}.values())
 
 
-def _image_sizes(root: Root, ground: Candidates, os: GuestOS) -> dict[str, int]:
+def _image_sizes(root: Root, everything: Candidates, os: GuestOS) -> dict[str, int]:
     lines = list(root.tree.lines("boot"))
-    for path, tree in _boots(root, ground, os.mounts):
+    for path, tree in _boots(root, everything, os.mounts):
         lines += tree.lines("top") if path == "/boot" else ()
     pairs = (line.partition(" ") for line in lines)
     return {name: int(size) for size, _, name in pairs if size.isdecimal()}

@@ -88,20 +88,20 @@ class Candidates:
         return "5"
 
 
-def choose(ground: Candidates, wanted: str = "") -> Root:
+def choose(everything: Candidates, wanted: str = "") -> Root:
     """Apply the rule, or take what `wanted` names; InspectionError lists the candidates.
 
     `wanted` is a device as fstab(5) would name it, and may end in [SUBVOLUME] for a btrfs.
     """
-    candidates = list(_candidates(ground))
-    counting = _wanted(candidates, ground, wanted) if wanted else candidates
+    candidates = list(_candidates(everything))
+    counting = _wanted(candidates, everything, wanted) if wanted else candidates
     best = min((root.claim for root in counting), default=RootClaim.ITSELF)
     counting = [root for root in counting if root.claim is best]
     if len(counting) == 1:
         return counting[0]
     if counting:
         raise InspectionError("several operating systems are on the disks: " + _listed(
-            counting, ground), "choose one with root_device")  # fmt: skip
+            counting, everything), "choose one with root_device")  # fmt: skip
     raise NoRootError("no operating system is on the disks")
 
 
@@ -109,31 +109,31 @@ class NoRootError(InspectionError):
     """Nothing on the disks is an operating system; what there is, the caller knows."""
 
 
-def _candidates(ground: Candidates) -> Iterator[Root]:
-    for tree in ground.trees:
-        if tree.filesystem.device in ground.snapshots:
+def _candidates(everything: Candidates) -> Iterator[Root]:
+    for tree in everything.trees:
+        if tree.filesystem.device in everything.snapshots:
             continue
-        usr = _usr(tree, ground)
+        usr = _usr(tree, everything)
         text = tree.facts.get("os-release") or (usr.facts.get("usr-os-release") if usr else None)
         if text:
-            yield Root(tree, usr, os_release.parse(text), _claim(tree, ground))
+            yield Root(tree, usr, os_release.parse(text), _claim(tree, everything))
 
 
-def _usr(tree: FileSystemFacts, ground: Candidates) -> FileSystemFacts | None:
+def _usr(tree: FileSystemFacts, everything: Candidates) -> FileSystemFacts | None:
     lines = fstab.entries(tree.facts.get("fstab", ""))
-    return next((ground.tree(line) for line in lines if line.path == "/usr"), None)
+    return next((everything.tree(line) for line in lines if line.path == "/usr"), None)
 
 
-def _claim(tree: FileSystemFacts, ground: Candidates) -> RootClaim:
+def _claim(tree: FileSystemFacts, everything: Candidates) -> RootClaim:
     lines = [e for e in fstab.entries(tree.facts.get("fstab", "")) if e.path == "/"]
     if not lines:
         return RootClaim.NOTHING
-    named = {f.device for f in find_all(lines[0].spec, ground.filesystems)}
+    named = {f.device for f in find_all(lines[0].spec, everything.filesystems)}
     if lines[0].spec in _own_names(tree):
         named.add(tree.filesystem.device)
     if not named:
         return RootClaim.UNKNOWN
-    meant = tree.filesystem.device in named and ground.is_meant(tree, lines[0])
+    meant = tree.filesystem.device in named and everything.is_meant(tree, lines[0])
     return RootClaim.ITSELF if meant else RootClaim.ANOTHER
 
 
@@ -147,15 +147,15 @@ def _own_names(tree: FileSystemFacts) -> set[str]:
     }
 
 
-def _wanted(candidates: Sequence[Root], ground: Candidates, wanted: str) -> list[Root]:
+def _wanted(candidates: Sequence[Root], everything: Candidates, wanted: str) -> list[Root]:
     match = re.fullmatch(r"(?s)(.*?)(?:\[(.*)\])?", wanted)
     spec, subvolume = (match[1], match[2]) if match else (wanted, None)
-    devices = {f.device for f in find_all(spec, ground.filesystems)}
+    devices = {f.device for f in find_all(spec, everything.filesystems)}
     found = [root for root in candidates if root.tree.filesystem.device in devices]
     if subvolume is not None:
         found = [root for root in found if root.tree.subvolume == subvolume.strip("/")]
     if not found:
-        there = _listed(candidates, ground) or "none that could be one"
+        there = _listed(candidates, everything) or "none that could be one"
         raise InspectionError(
             f"root_device {printable(wanted)} is no root of an operating system",
             f"there are: {there}",
@@ -163,14 +163,14 @@ def _wanted(candidates: Sequence[Root], ground: Candidates, wanted: str) -> list
     return found
 
 
-def _listed(roots: Sequence[Root], ground: Candidates) -> str:
-    return "; ".join(f"{root} (root_device {_choice(root, ground)})" for root in roots)
+def _listed(roots: Sequence[Root], everything: Candidates) -> str:
+    return "; ".join(f"{root} (root_device {_choice(root, everything)})" for root in roots)
 
 
-def _choice(root: Root, ground: Candidates) -> str:
+def _choice(root: Root, everything: Candidates) -> str:
     filesystem = root.tree.filesystem
     subvolume = f"[/{root.tree.subvolume}]" if root.tree.subvolid else ""
-    return printable(_name(filesystem, ground.filesystems) + subvolume)
+    return printable(_name(filesystem, everything.filesystems) + subvolume)
 
 
 def _name(filesystem: FileSystem, filesystems: Sequence[FileSystem]) -> str:

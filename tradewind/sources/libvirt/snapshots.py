@@ -82,13 +82,13 @@ class LibvirtSnapshot:
 def snapshot(wanted: SnapshotRequest) -> Iterator[LibvirtSnapshot]:
     """Freeze one point in time and forward its NBD socket to this machine."""
     with contextlib.ExitStack() as lent:
-        ground = _look(wanted)
-        folder = lent.enter_context(_run_folder(wanted, ground.confinement))
+        setting = _look(wanted)
+        folder = lent.enter_context(_run_folder(wanted, setting.confinement))
         if wanted.is_shut_off:
             lent.enter_context(_reader(wanted))
-        watch = lent.enter_context(_watch(wanted, folder, ground.pool))
+        watch = lent.enter_context(_watch(wanted, folder, setting.pool))
         addresses = _addresses(wanted, folder)
-        begun = lent.enter_context(snapshot_job.job(wanted, addresses, ground.pool))
+        begun = lent.enter_context(snapshot_job.job(wanted, addresses, setting.pool))
         lent.enter_context(_unbroken(wanted, begun.address, watch))
         local = lent.enter_context(private_folder())
         tunnel = forward(wanted.access, begun.address, local)
