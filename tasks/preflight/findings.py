@@ -24,7 +24,7 @@ from tradewind.ports import DataSource
 from tradewind.worker import preflight as worker_preflight
 
 # What depends on the machine's own description.
-_MACHINES_OWN = (Area.GUEST, Area.REPLICA, Area.ARRIVAL)
+_MACHINES_OWN = (Area.GUEST, Area.REPLICA, Area.NEW_MACHINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def _known_volumes(
 
 
 @step("look-at-target-of-{machine.name}")
-def _arrival(
+def _new_machine(
     env: Environment, request: PreflightRequest, machine: VirtualMachine
 ) -> tuple[Finding, ...]:
     """Check what a deployment would check, and say what the new machine would lack."""
@@ -152,7 +152,7 @@ def look_at_move(
             lambda: _replica(env, request, machine),
             f"the machine's disks beside the pools of {env.destination.host}",
         ),
-        _seen(Area.ARRIVAL, lambda: _arrival(env, request, machine), _libvirt_of(env)),
+        _seen(Area.NEW_MACHINE, lambda: _new_machine(env, request, machine), _libvirt_of(env)),
     )
 
 

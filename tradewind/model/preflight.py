@@ -20,7 +20,7 @@ class Area(StrEnum):
     MACHINE = "machine on its source"
     GUEST = "operating system"
     REPLICA = "replica volumes"
-    ARRIVAL = "new machine"
+    NEW_MACHINE = "new machine"
 
 
 class PreflightRequest(Record):
