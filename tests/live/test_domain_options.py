@@ -178,4 +178,4 @@ def test_host_is_known_by_machine_type(destination: libvirt.virConnect) -> None:
 def test_no_pool_stays_from_looking(the_hosts: Lab) -> None:
     with connect(site.access(the_hosts.source)) as connection:
         names = [pool.name() for pool in connection.listAllStoragePools()]
-    assert not [name for name in names if name.startswith(pools.PEEK)]
+    assert not [name for name in names if name.startswith(pools.TEMPORARY)]

@@ -217,7 +217,7 @@ def _unknown_folders(uses: VolumeUsers) -> Iterator[str]:
 
 def _look_into(connection: libvirt.virConnect, folder: str, uses: VolumeUsers) -> None:
     """Look at the files of a folder that is no pool; one that libvirt does not show has none."""
-    name = f"{pools.PEEK}{hashlib.blake2s(folder.encode(), digest_size=6).hexdigest()}"
+    name = f"{pools.TEMPORARY}{hashlib.blake2s(folder.encode(), digest_size=6).hexdigest()}"
     for _ in range(ATTEMPTS):
         # Another run may look into it at this moment, and then end the pool that both use.
         with (

@@ -155,7 +155,7 @@ def test_stale_look_into_a_folder_hides_and_offers_nothing(
     host.host.files |= {"/elsewhere/top": b"", leftover: b""}
     host.host.backings["/elsewhere/top"] = f"/pools/fast/{NAME}"
     digest = hashlib.blake2s(b"/elsewhere", digest_size=6).hexdigest()
-    host.storagePoolCreateXML(folder_pool(f"{pools.PEEK}{digest}", "/elsewhere"))
+    host.storagePoolCreateXML(folder_pool(f"{pools.TEMPORARY}{digest}", "/elsewhere"))
     define(host, FILE.format("/elsewhere/top"))
     refuse(host)
     assert leftovers.find(host) == ()
