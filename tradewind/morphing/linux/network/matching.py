@@ -72,7 +72,7 @@ def condition(parts: Sequence[Section], key: str) -> tuple[str, ...]:
     return patterns(sections.values(parts, "Match", key))
 
 
-def asks(parts: Sequence[Section]) -> bool:
+def has_condition(parts: Sequence[Section]) -> bool:
     """Whether there is a condition at all: a file without one is ignored since systemd 243."""
     keys = {key for part in parts if part.name == "Match" for key in part.keys}
     return any(condition(parts, key) for key in keys)

@@ -219,7 +219,7 @@ def _identities(network: _NetworkFile, macs: Sequence[str]) -> list[tuple[str, s
 
     All conditions hold together: where both are listed, each address has one of the names.
     """
-    if not matching.asks(network.parts):
+    if not matching.has_condition(network.parts):
         return []
     pattern = " ".join(network.globs) if network.has_pattern else ""
     names = network.names
