@@ -25,9 +25,8 @@ def drain(
 ) -> None:
     """Pause the work pool and wait until nothing runs.
 
-    Then a worker can be restarted. What is started or comes due meanwhile waits until
-    `tradewind resume`. A worker that is stopped without this kills its flow runs, or leaves them to
-    themselves.
+    After that a worker can be restarted safely. Runs that are started or come due meanwhile wait
+    until `tradewind resume`. Stopping a worker without draining it kills or orphans its flow runs.
     """
     from deployments.work_pool import pool  # noqa: PLC0415 - Prefect takes seconds to import
 

@@ -50,7 +50,8 @@ class MigrateRequest(Record):
         ge=1,
         le=100,
         title="Rounds",
-        description="Replicate at most so often, until what changed in between is small.",
+        description="Maximum number of replication rounds before the shutdown."
+        " It comes earlier when little changed in between.",
     )
     small_enough: int = Field(
         64,

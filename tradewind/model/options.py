@@ -155,7 +155,7 @@ class OptionFields(BaseModel):
     migr_worker_iface_addr_src: WorkerAddressSource = Field(
         WorkerAddressSource.AGENT,
         title="Source of the worker's address",
-        description="Who tells the worker's address: its guest agent, the DHCP lease, or the "
+        description="Source of the worker's address: its guest agent, the DHCP lease, or the "
         "host's ARP table.",
     )
     ssh_key_path: OptionalText = Field(

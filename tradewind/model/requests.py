@@ -32,7 +32,7 @@ class TransferRequest(Record):
         "block “Tradewind Disk Images”.",
     )
     source_kind: SourceKind = Field(
-        SourceKind.LIBVIRT, title="Kind of source", description="Which of the two Source names."
+        SourceKind.LIBVIRT, title="Kind of source", description="Kind of block that Source names."
     )
     destination: Text = Field(
         title="Destination host",
@@ -64,14 +64,13 @@ class TransferRequest(Record):
         None,
         ge=1,
         title="Lag that is too long",
-        description="Minutes behind its source after which the replica is warned about. Left "
-        "empty: never.",
+        description="Lag in minutes after which the replica counts as late. Left empty: never.",
     )
     bandwidth_limit: int | None = Field(
         None,
         ge=1,
         title="Bandwidth limit",
-        description="Mbit/s that this transfer may send. Left empty: no limit but the source's.",
+        description="Limit of this transfer in Mbit/s. Left empty: only the source's limit.",
     )
 
 
