@@ -43,7 +43,7 @@ class MoveJob(Record):
     disks: tuple[MovedDisk, ...]
 
     def access(self) -> HttpsAccess:
-        """Say how to reach the service."""
+        """Return how to reach the service."""
         return HttpsAccess(
             address=self.address,
             port=self.port,
@@ -55,7 +55,7 @@ class MoveJob(Record):
 
 
 def changes(disk: MovedDisk) -> Iterator[Extent]:
-    """Say what is to be read, and that the rest is as it was."""
+    """Return what is to be read, and that the rest is as it was."""
     position = 0
     for start, length in disk.changed or ():
         if start > position:

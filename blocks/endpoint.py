@@ -165,7 +165,7 @@ class LibvirtEndpoint(SourceBlock):
         return LibvirtSource(self.access(options.ssh_key_path), self.care())
 
     def care(self) -> SourceCare:
-        """Say what the guests of this source are spared."""
+        """Return what the guests of this source are spared."""
         return SourceCare(
             scratch_pool=self.scratch_pool or None,  # a form sends an empty text for no pool
             scratch_reserve=self.scratch_reserve * MiB,

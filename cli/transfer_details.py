@@ -130,5 +130,5 @@ def _run_table(runs: Sequence[RunSummary]) -> Table:
 
 
 def detail_of(standing: ListedTransfer, stored: Stored | None) -> TransferDetail:
-    """Say what is known before the ledger is asked."""
+    """Return what is known before the ledger is asked."""
     return TransferDetail(standing=standing, request=stored.transfer if stored else None)

@@ -124,7 +124,7 @@ def _behind(each: ListedTransfer) -> Text:
 
 
 def last_run(each: ListedTransfer) -> str:
-    """Say how the last run ended, and when."""
+    """Return how the last run ended, and when."""
     if each.run_kind is None or each.run_state is None:
         return "–"
     ended = f", {moment(each.run_ended)}" if each.run_ended else ""

@@ -40,7 +40,7 @@ class TakenRun(Record):
     since: str
 
     def sentence(self) -> str:
-        """Say it to a person."""
+        """Write it for a person."""
         waits = " (it waits for a person: `tradewind answer`)" if self.state == "Paused" else ""
         return f"{self.name}: {self.state} since {self.since}{waits}"
 
@@ -52,7 +52,7 @@ class AbandonedRun(Record):
     name: str
 
     def sentence(self) -> str:
-        """Say it to a person."""
+        """Write it for a person."""
         return (
             f"{self.name}: taken by a worker that ended before it began; not waited for."
             f" Begin it anew, and remove it: prefect flow-run delete {self.id}"

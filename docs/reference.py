@@ -167,7 +167,7 @@ def _kind(field: FieldInfo) -> str:
 
 
 def _spoken(annotation: Any) -> str:
-    """Say a type as a person would: "text", "a or b", "list of number"."""
+    """Write a type as a person would: "text", "a or b", "list of number"."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _spoken(inner[0])

@@ -102,7 +102,7 @@ def _outcome(state: State[Any]) -> str:
 
 
 def facts_of(state: State[Any]) -> dict[str, Fact]:
-    """Say what a run that ended well came to."""
+    """Return what a run that ended well came to."""
     report = state.result(raise_on_failure=False) if state.is_completed() else None
     match report:
         case TransferReport():

@@ -106,7 +106,7 @@ def shortfalls(machine: VirtualMachine, plan: FinalDomain) -> tuple[str, ...]:
 
 
 def _dumps(source: Element, plan: FinalDomain) -> list[str]:
-    """Say which files of memory the new host does not write unasked."""
+    """Return which files of memory the new host does not write unasked."""
     crash = (source.findtext("on_crash") or "").strip()
     dumping = [f"on_crash {crash}"] if crash.startswith(_DUMP_AND) else []
     dumping += final_devices.dumping_watchdogs(source)
@@ -120,7 +120,7 @@ def _dumps(source: Element, plan: FinalDomain) -> list[str]:
 
 
 def _open(plan: FinalDomain) -> list[str]:
-    """Say when anybody who reaches the host sees and steers the machine."""
+    """Return a note when anybody who reaches the host sees and steers the machine."""
     exposure = plan.vnc.exposure if plan.vnc else ""
     return [f"{exposure} Remedy: {CLOSE_CONSOLE}."] if exposure else []
 

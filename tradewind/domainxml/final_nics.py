@@ -38,7 +38,7 @@ def described_nics(source: Element, plan: FinalDomain) -> list[Element | None]:
 
 
 def lost_groups(machine: VirtualMachine, plan: FinalDomain) -> list[str]:
-    """Say which NICs left the port group, and so perhaps the VLAN, that they were in."""
+    """Return which NICs left the port group, and so perhaps the VLAN, that they were in."""
     return [
         f"NIC {nic.mac} was in port group {nic.port_group} of {nic.network}, and is on {new.plug}"
         " now: in another VLAN, unless that is the same one."

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 def describe(connection: libvirt.virConnect, path: str) -> VolumeFacts:
-    """Say how large a file is and of which format; NotFoundError when it cannot be seen."""
+    """Return how large a file is and of which format; NotFoundError when it cannot be seen."""
     return _with_volume(connection, path, storage.describe_volume)
 
 

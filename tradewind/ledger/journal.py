@@ -230,7 +230,7 @@ class Ledger:
             return runs.executions_from(session, source)
 
     def life_of(self, run_id: str) -> Life | None:
-        """Say whether a run's process lives; None for a run that this ledger does not know.
+        """Return whether a run's process lives; None for a run that this ledger does not know.
 
         A run that ended well is FINISHED and not DEAD: what it made belongs to somebody. So does
         what a HELD one made: the new machine of an outage that a person has to decide about.

@@ -38,7 +38,7 @@ def lock(session: Session, transfer: Transfer) -> None:
 
 
 def _lost(session: Session, row: RunRow) -> RunState:
-    """Say what a run is whose process died: one that had decided to keep its machine is KEPT."""
+    """Return what a run is whose process died: one that had decided to keep its machine is KEPT."""
     return RunState.KEPT if session.get(KeptRow, row.id) else RunState.ABANDONED
 
 
@@ -78,7 +78,7 @@ def executions_from(session: Session, source: str) -> int:
 
 
 def life_of(session: Session, run_id: str) -> Life | None:
-    """Say whether a run's process lives; None for a run that is not known."""
+    """Return whether a run's process lives; None for a run that is not known."""
     row = session.get(RunRow, run_id)
     if row is None:
         return None

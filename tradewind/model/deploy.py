@@ -87,7 +87,7 @@ class Vnc(Record):
 
     @property
     def exposure(self) -> str:
-        """Say who reaches the console without a password; "" when nobody does from elsewhere."""
+        """Return who reaches the console without a password; "" when nobody does from elsewhere."""
         if self.password is not None or ip_address(self.listen).is_loopback:
             return ""
         where = "every address" if self.is_everywhere else f"address {self.listen}"

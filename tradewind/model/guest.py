@@ -152,7 +152,7 @@ class GuestOS(Record):
         return {f.device: f for f in self.filesystems}[device]
 
     def layers(self, path: str) -> tuple[Layer, ...]:
-        """Say what lies between a path of the guest and the disks, uppermost first."""
+        """Return what lies between a path of the guest and the disks, uppermost first."""
         return self.file_system(path).layers
 
 

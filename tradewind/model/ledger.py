@@ -141,7 +141,7 @@ class ReplicaState(TransferState):
 
 
 def lag(consistent: datetime | None, now: datetime) -> float | None:
-    """Say how many seconds a replica is behind its machine; None when it equals no point."""
+    """Return how many seconds a replica is behind its machine; None when it equals no point."""
     return None if consistent is None else (now - consistent).total_seconds()
 
 

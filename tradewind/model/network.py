@@ -120,7 +120,7 @@ class NetworkMap(Record, title="own map"):
         return {**value, "nics": {read_mac(str(mac)): to for mac, to in value["nics"].items()}}
 
     def plug_of(self, nic: Nic) -> Plug:
-        """Say where a NIC goes; without an entry to the same network, and port group of it."""
+        """Return where a NIC goes; without an entry to the same network, and port group of it."""
         group = f"{nic.network}/{nic.port_group}" if nic.port_group else nic.network
         asked = (
             self.nics.get(nic.mac)

@@ -40,7 +40,7 @@ class SourceCare(Record):
     freeze_timeout: int = Field(FREEZE_TIMEOUT, ge=1, le=3600)
 
     def reserve_of(self, size: int) -> int:
-        """Say how many bytes of a file system of this size stay free."""
+        """Return how many bytes of a file system of this size stay free."""
         return max(self.scratch_reserve, size * self.scratch_reserve_percent // 100)
 
 

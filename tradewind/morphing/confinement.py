@@ -62,17 +62,17 @@ def run_inside(
 
 
 def on_files(*arguments: str) -> tuple[str, ...]:
-    """Say what `guest_files.py` shall do, without any program of the guest."""
+    """Return what `guest_files.py` shall do, without any program of the guest."""
     return ("files", *arguments)
 
 
 def program(*argv: str) -> tuple[str, ...]:
-    """Say which program of the guest is run."""
+    """Return which program of the guest is run."""
     return ("program", *argv)
 
 
 def inside(root: str, work: Sequence[str], reach: ChrootAccess = ChrootAccess.FILES) -> list[str]:
-    """Say how something is run in the guest, after `run_inside` has been used once."""
+    """Return how something is run in the guest, after `run_inside` has been used once."""
     return [*_started(), root, reach.value, _CALLS, *work]
 
 

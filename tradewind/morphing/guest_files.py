@@ -43,7 +43,7 @@ def say(*words: str) -> None:
 
 
 def regular(path: str) -> int:
-    """Say how large a regular file is; Refused when there is none."""
+    """Return how large a regular file is; Refused when there is none."""
     try:
         found = os.stat(path)
     except OSError:  # missing, a dangling link, links in a circle

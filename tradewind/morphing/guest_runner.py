@@ -227,7 +227,7 @@ def execute(words: "list[str]") -> int:
 
 
 def told(status: int) -> int:
-    """Say a wait status as a shell does."""
+    """Write a wait status as a shell does."""
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 

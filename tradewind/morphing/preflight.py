@@ -13,7 +13,7 @@ _WINDOWS: Final = re.compile(r"(^|/)(mswindows|win)", re.IGNORECASE)
 
 
 def findings(guest: GuestSeen) -> Iterator[Finding]:
-    """Say whether the guest can be adapted, as far as it is known from outside."""
+    """Return whether the guest can be adapted, as far as it is known from outside."""
     if not guest.os:
         yield note(
             "nobody says which operating system it is: it is found on its disks when it is"

@@ -50,7 +50,7 @@ class RemoteGuestTree:
         return bool(self.present(path))
 
     def present(self, *paths: str) -> tuple[str, ...]:
-        """Say which of these paths exist, in their order."""
+        """Return which of these paths exist, in their order."""
         return _names(self._files("present", *paths).stdout)
 
     def read_text(self, path: str) -> str:

@@ -188,7 +188,7 @@ def merged(extents: Iterable[Extent]) -> Iterator[Extent]:
 
 
 def allocation(flags: int) -> ExtentKind:
-    """Say what the flags of base:allocation mean."""
+    """Return what the flags of base:allocation mean."""
     return ExtentKind.ZERO if flags & _ZERO_FLAG else ExtentKind.DATA
 
 

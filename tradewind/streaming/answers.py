@@ -43,7 +43,7 @@ class HttpResponse:
     body: bytes
 
     def sentence(self) -> str:
-        """Say why the service refused."""
+        """Return why the service refused."""
         try:
             said = _REFUSAL.validate_json(self.body).error
         except ValidationError:

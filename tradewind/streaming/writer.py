@@ -230,7 +230,7 @@ class ServiceWriter:
 
 
 def _remedy(alert: str) -> str:
-    """Say what to do about a TLS alert; which one means what: ssl_x509err2alert in OpenSSL."""
+    """Return what to do about a TLS alert; which one means what: ssl_x509err2alert in OpenSSL."""
     if "EXPIRED" in alert:
         return "by the worker's clock our certificate has expired: set the clock of its host"
     if "BAD_CERTIFICATE" in alert:

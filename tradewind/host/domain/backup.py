@@ -60,7 +60,7 @@ class StartedBackup:
 
 
 def is_offered(connection: libvirt.virConnect) -> bool:
-    """Say whether the host backs up machines that have not asked for it in their description.
+    """Return whether the host backs up machines that have not asked for it in their description.
 
     A driver that describes no capabilities gets the benefit of the doubt.
     """
@@ -135,7 +135,7 @@ def _changed(job: BackupRequest, targets: Sequence[str], **fields: Any) -> Backu
 
 
 def current_address(domain: libvirt.virDomain) -> str | None:
-    """Say where a domain's backup job is served; None when no job runs."""
+    """Return where a domain's backup job is served; None when no job runs."""
     job = _current(domain)
     return None if job is None else job.address
 

@@ -218,7 +218,7 @@ def read_label(domain: libvirt.virDomain) -> Label | None:
 
 
 def unreadable_labels(connection: libvirt.virConnect) -> tuple[str, ...]:
-    """Say which domains bear a label that this version cannot read, and what to do about it."""
+    """Return which domains bear a label that this version cannot read, and what to do about it."""
     found = []
     for domain in connection.listAllDomains():
         text = read_metadata(domain, labels.NAMESPACE)

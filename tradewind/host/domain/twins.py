@@ -48,7 +48,7 @@ def judge(
 
 
 def start_objection(connection: libvirt.virConnect, xml: str) -> str:
-    """Say why libvirt would not start a domain; empty when it would, or does not tell.
+    """Return why libvirt would not start a domain; empty when it would, or does not tell.
 
     It writes the command line that it would start QEMU with, which makes nothing on the host:
     virConnectDomainXMLToNative. A CPU mode or feature that this QEMU lacks shows only here.

@@ -82,7 +82,7 @@ class VolumeUsers:
         return frozenset(path for name in user.names for path in self.chain(name))
 
     def of(self, path: str, own: str = "", lent_to: str = "") -> Iterator[str]:
-        """Say who uses a volume, but for what belongs to the run `own`, or to any run."""
+        """Return who uses a volume, but for what belongs to the run `own`, or to any run."""
         for user in self.users:
             ours = _is_own(user.own_of, own) or user.name == lent_to
             if not ours and _holds(self.reach(user), path):

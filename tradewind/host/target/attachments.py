@@ -87,7 +87,7 @@ def _chosen_loader(
 
 
 def misfit(connection: libvirt.virConnect, variables: UefiVariables, loaders: Sequence[str]) -> str:
-    """Say why the host's firmware cannot use a variable store; empty when each of it can.
+    """Return why the host's firmware cannot use a variable store; empty when each of it can.
 
     Code and variables of edk2 are the two parts of one flash image, whose size is a power of two
     (OvmfPkg/*.fdf); QEMU maps them one below the other. So they fit when their sizes add up to

@@ -50,7 +50,7 @@ def _refusal(machine: VirtualMachine, facts: HostFacts, said: str) -> BadInputEr
 def findings(
     connection: libvirt.virConnect, machine: VirtualMachine, twin: FinalDomain, facts: HostFacts
 ) -> Iterator[Finding]:
-    """Say what is left out of the new domain, and why libvirt would not start it."""
+    """Return what is left out of the new domain, and why libvirt would not start it."""
     for omission in twin.left_out:
         if omission.what:
             yield warning(

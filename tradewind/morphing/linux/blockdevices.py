@@ -169,7 +169,7 @@ def _described(node: _Node, place: FileSystem) -> FileSystem:
 
 
 def place(filesystem: FileSystem) -> str:
-    """Say where a file system lies: "partition 1 of disk 2", "logical volume vg/root"."""
+    """Return where a file system lies: "partition 1 of disk 2", "logical volume vg/root"."""
     if filesystem.layers:
         return layer_name(filesystem.layers[0])
     disk = f"disk {filesystem.disk + 1}"

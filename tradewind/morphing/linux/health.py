@@ -79,7 +79,7 @@ def needs_check(tree: FileSystemFacts) -> bool:
 
 
 def notes(trees: Sequence[FileSystemFacts], mounts: Sequence[Mount]) -> Iterator[str]:
-    """Say what is normal for a machine that was copied while it ran, and what is not quite."""
+    """Return what is normal for a machine that was copied while it ran, and what is not quite."""
     paths = {mount.device: mount.path for mount in reversed(mounts)}
     for tree in trees:
         path = paths.get(tree.filesystem.device)

@@ -55,7 +55,7 @@ class InspectionHints:
     moved: Sequence[int] = ()
 
     def disk_names(self, families: frozenset[str] = frozenset()) -> list[tuple[str, ...]]:
-        """Say what the source's kernels may call each of our disks."""
+        """Return what the source's kernels may call each of our disks."""
         names = kernel_names.given(self.disks, families)
         return [names[place] for place in self.moved]
 

@@ -83,7 +83,7 @@ def family(device: str) -> str:
 
 
 def hardware_family(device: str) -> str:
-    """Say which kernel's names a disk has that udev calls so; "" when it may have any.
+    """Return which kernel's names a disk has that udev calls so; "" when it may have any.
 
     As udev's 60-persistent-storage.rules make them: by-id/ata-…, by-path/pci-0000:00:04.0-nvme-1.
     """

@@ -19,7 +19,7 @@ KEY_HINT: Final = (
 def nothing_found(
     error: InspectionError, everything: Candidates, opened: Opened
 ) -> InspectionError:
-    """Say what there is on disks that hold no operating system, and what can be done."""
+    """Return what there is on disks that hold no operating system, and what can be done."""
     seen = [f"{f.fstype} on {place(f)}" for f in everything.filesystems]
     seen += [
         f"{tree.filesystem.fstype} on {place(tree.filesystem)}, which cannot be mounted "

@@ -41,7 +41,7 @@ def pretty_name(os_release: Mapping[str, str]) -> str:
 
 
 def family(os_release: Mapping[str, str]) -> Family:
-    """Say how a distribution is adapted: by its own name, else by those it says it is like.
+    """Return how a distribution is adapted: by its own name, else by those it says it is like.
 
     These have small letters, says os-release(5); openEuler's has not.
     """

@@ -138,7 +138,7 @@ def _claim(tree: FileSystemFacts, everything: Candidates) -> RootClaim:
 
 
 def _own_names(tree: FileSystemFacts) -> set[str]:
-    """Say how the candidate's own crypttab calls the container that it lies in."""
+    """Return how the candidate's own crypttab calls the container that it lies in."""
     top = tree.filesystem.layers[0].uuid if tree.filesystem.layers else ""
     return {
         f"/dev/mapper/{name}"

@@ -32,7 +32,7 @@ def preflight_source(
     machine: VirtualMachine,
     care: SourceCare,
 ) -> SourceFindings:
-    """Say what keeps the machine from being read, or makes that dearer, and what runs in it."""
+    """Return what keeps the machine from being read, or makes that dearer, and what runs in it."""
     found = [*_of_host(connection, care), *_findings(connection, domain, machine)]
     if machine.power is PowerState.RUNNING:
         found += scratch.findings(connection, remote, machine, care)

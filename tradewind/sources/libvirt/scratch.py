@@ -46,7 +46,7 @@ class ScratchSpace:
     free: int
 
     def above(self, care: SourceCare) -> int:
-        """Say how much scratch files may take; nothing or less: there is no room for them."""
+        """Return how much scratch files may take; nothing or less: there is no room for them."""
         return self.free - care.reserve_of(self.size)
 
 
@@ -68,7 +68,7 @@ def folder_of_pool(connection: libvirt.virConnect, care: SourceCare) -> PurePosi
 
 
 def folder_of(disk: Disk, pool: PurePosixPath | None) -> PurePosixPath:
-    """Say where a disk's scratch file goes: into the pool, else beside it."""
+    """Return where a disk's scratch file goes: into the pool, else beside it."""
     location = PurePosixPath(disk.location)
     # Below /dev files are in the host's memory.
     unfit = disk.is_block or location.is_relative_to("/dev")

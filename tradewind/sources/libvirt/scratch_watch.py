@@ -72,7 +72,7 @@ class ScratchWatch:
         return self.reason is not None
 
     def why_ended(self) -> TradewindError | None:
-        """Say why the snapshot was given up, here or by the guard on the host."""
+        """Return why the snapshot was given up, here or by the guard on the host."""
         if self.reason is None:
             with contextlib.suppress(TradewindError):
                 self.reason = self._word_of_guard()

@@ -53,12 +53,12 @@ class LibvirtSnapshot:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Say what a person has to know of the point in time, as things are now."""
+        """Return what a person has to know of the point in time, as things are now."""
         unguarded = self.watch is not None and not self.watch.is_guarded
         return (*self.freeze.notes, *([scratch_watch.NO_GUARD] if unguarded else []))
 
     def tracking(self, disk: Disk) -> Tracking:
-        """Say whether clean ranges of this disk are known, and if not, why."""
+        """Return whether clean ranges of this disk are known, and if not, why."""
         return self.trackings[disk.id]
 
     def extents(self, disk: Disk) -> Iterable[Extent]:

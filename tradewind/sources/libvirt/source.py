@@ -229,7 +229,7 @@ def _require_attached(domain: libvirt.virDomain) -> None:
 
 
 def _located(connection: libvirt.virConnect, disk: Disk) -> Disk:
-    """Say where a disk lies on the host, when its definition names a pool and a volume."""
+    """Return where a disk lies on the host, when its definition names a pool and a volume."""
     if disk.encrypted:
         raise NotFoundError(
             f"disk {disk.id} ({disk.location}) is encrypted by its host, and cannot be read yet",

@@ -36,7 +36,7 @@ _REMEDY: Final = (
 
 
 def findings(access: HostAccess, care: SourceCare) -> tuple[Finding, ...]:
-    """Say what keeps machines from being read; nothing when one was read."""
+    """Return what keeps machines from being read; nothing when one was read."""
     try:
         prove(access, care)
     except TradewindError as failure:

@@ -46,11 +46,11 @@ class Builder(Protocol):
         ...
 
     def command(self, kernel: KernelVersion, image: str) -> Sequence[str]:
-        """Say how it builds an image in its place."""
+        """Return how it builds an image in its place."""
         ...
 
     def image(self, version: str) -> str:
-        """Say where it puts the image of a kernel that has none."""
+        """Return where it puts the image of a kernel that has none."""
         ...
 
 

@@ -75,7 +75,7 @@ def left(path: str, text: str) -> list[str]:
 
 
 def reason(name: str, os: GuestOS) -> str:
-    """Say why a name was left: it means nothing, or too much, or what has no name that stays."""
+    """Return why a name was left: it means nothing, or too much, or what has no name that stays."""
     unit = _UNIT.fullmatch(name)
     return lasting(f"/dev/{unit[1]}" if unit else name, os).reason
 

@@ -164,7 +164,7 @@ def best(kernels: Iterable[KernelVersion]) -> KernelVersion | None:
 
 
 def stack(guest: GuestTree, os: GuestOS) -> RootStack:
-    """Say what the root file system (and /usr) lies on.
+    """Return what the root file system (and /usr) lies on.
 
     Inspection knows the layers; how an array is made (its level) is asked of the worker.
     """

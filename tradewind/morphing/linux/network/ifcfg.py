@@ -95,7 +95,7 @@ class _IfcfgFile:
 
     @property
     def kind(self) -> InterfaceKind:
-        """Say what it is: by its type, its options, those that name it, and its name.
+        """Return what it is: by its type, its options, those that name it, and its name.
 
         A bond of Red Hat 5 and 6 may have its options in modprobe.d, and nothing here.
         """

@@ -114,7 +114,7 @@ class Stanza:
 
     @property
     def kind(self) -> InterfaceKind:
-        """Say what its options make of it, else its name."""
+        """Return what its options make of it, else its name."""
         if self.method in _OTHER_METHODS or set(self.option("use")) & _OTHERS_USED:
             return InterfaceKind.OTHER
         if set(self.option("use")) & _USED:

@@ -106,7 +106,7 @@ class _Definition:
 
     @property
     def off(self) -> str:
-        """Say what keeps it off on purpose, if something does."""
+        """Return what keeps it off on purpose, if something does."""
         # YAML 1.1 reads "off" as a truth value.
         mode = str(self.get("activation-mode") or "").lower()
         said = self.get("activation-mode")

@@ -99,7 +99,7 @@ class _NetworkFile:
 
     @property
     def off(self) -> str:
-        """Say what keeps it off, if something does."""
+        """Return what keeps it off, if something does."""
         policy = sections.value(self.parts, "Link", "ActivationPolicy")
         kept = f"ActivationPolicy={policy}" if policy in _KEPT_OFF else ""
         return "Unmanaged=yes" if self.unmanaged else kept
@@ -121,7 +121,7 @@ class _NetworkFile:
         return positive or not self.names
 
     def kind(self, name: str) -> InterfaceKind:
-        """Say what it is that has this name, or fits this pattern."""
+        """Return what it is that has this name, or fits this pattern."""
         kinds, types = (matching.condition(self.parts, key) for key in ("Kind", "Type"))
         if any(not kind.startswith("!") for kind in kinds):
             return InterfaceKind.UPON_NICS if set(kinds) <= _UPON_NICS else InterfaceKind.OTHER
@@ -215,7 +215,7 @@ def _interfaces(network: _NetworkFile) -> tuple[Interface, ...]:
 
 
 def _identities(network: _NetworkFile, macs: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Say what tells its interfaces: name, address, patterns.
+    """Return what tells its interfaces: name, address, patterns.
 
     All conditions hold together: where both are listed, each address has one of the names.
     """

@@ -129,7 +129,7 @@ class _Profile:
 
 
 def kind(type_: str, name: str) -> InterfaceKind:
-    """Say what a profile of this type, for an interface of this name, configures."""
+    """Return what a profile of this type, for an interface of this name, configures."""
     if type_ in _UPON_NICS:
         return InterfaceKind.UPON_NICS
     is_nic = type_ in _WIRED and by_name(name) is not InterfaceKind.OTHER
@@ -183,7 +183,7 @@ def _is_keyfile(path: str) -> bool:
 
 
 def _parents(profiles: Sequence[_Profile]) -> set[str]:
-    """Say what VLANs and their like name as the interface that carries them."""
+    """Return what VLANs and their like name as the interface that carries them."""
     kinds = ("vlan", "macvlan", "vxlan", "ip-tunnel", "ipvlan")
     return {parent for p in profiles for kind in kinds if (parent := p.get(kind, "parent"))}
 

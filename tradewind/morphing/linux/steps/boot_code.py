@@ -37,7 +37,7 @@ class _BootCode:
 
 
 def applies_to(os: GuestOS, options: MorphOptions) -> bool:
-    """Say whether the machine starts by BIOS; for UEFI another step does it."""
+    """Return whether the machine starts by BIOS; for UEFI another step does it."""
     return os.firmware is FirmwareKind.BIOS and bool(os.disks)
 
 

@@ -41,7 +41,7 @@ class _Done:
 
 
 def applies_to(os: GuestOS, options: MorphOptions) -> bool:
-    """Say whether the operator wants DHCP, and the machine has NICs."""
+    """Return whether the operator wants DHCP, and the machine has NICs."""
     return options.set_dhcp and bool(os.macs)
 
 

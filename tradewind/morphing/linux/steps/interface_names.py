@@ -22,7 +22,7 @@ _ETHTOOL: Final = re.compile(
 
 
 def applies_to(os: GuestOS, options: MorphOptions) -> bool:
-    """Say whether the machine's NICs are known."""
+    """Return whether the machine's NICs are known."""
     return bool(os.macs)
 
 
