@@ -46,7 +46,7 @@ def guest_keys_of(deploy_options: DeployOptions) -> GuestKeys:
 
 
 @step("inspect-guest-{vm.name}")
-def _inspect(
+def _inspect_guest(
     worker: Worker,
     vm: VirtualMachine,
     volumes: Sequence[ReplicaVolume],
@@ -80,7 +80,7 @@ def _inspected(
 ) -> Iterator[GuestOS]:
     """Lend the guest's open disks: what stays open could not be detached."""
     with cleanup_on_exit(lambda: _close(worker, volumes), what="the guest's open disks"):
-        yield _inspect(worker, vm, volumes, deploy_options, keys)
+        yield _inspect_guest(worker, vm, volumes, deploy_options, keys)
 
 
 @step("mount-guest")

@@ -54,7 +54,7 @@ def _worker(env: Environment) -> tuple[Finding, ...]:
 
 
 @step("inspect-{machine}")
-def _inspect(source: DataSource, machine: str) -> VirtualMachine:
+def _inspect_machine(source: DataSource, machine: str) -> VirtualMachine:
     """Describe the machine and measure its disks."""
     return source.inspect(machine)
 
@@ -124,7 +124,7 @@ def look_at_destination(env: Environment) -> tuple[AreaFindings, ...]:
 def look_at_machine(source: DataSource, request: PreflightRequest) -> InspectedMachine:
     """Look at the machine where it is."""
     try:
-        machine = _inspect(source, request.transfer.machine)
+        machine = _inspect_machine(source, request.transfer.machine)
         seen = _preflight_source(source, machine)
     except TradewindError as failure:
         asked = request.transfer
