@@ -50,8 +50,16 @@ def checked(
 
 def made(suits: Suitability, offered: HostFacts, label: Label) -> FinalDomain:
     disk = FinalDisk(disk_id="sda", path="/pools/fast/a.qcow2", format="qcow2")
-    parts = domain_plan.Parts(name="new", disks=(disk,), nics=(), label=label, suits=suits)
-    return domain_plan.final_machine(parts, ProviderOptions.model_validate(CPU), offered)
+    bare = FinalDomain(
+        name="new",
+        kvm=offered.kvm,
+        machine_type=offered.machine_type,
+        cpu=suits.cpu,
+        disks=(disk,),
+        label=label,
+        left_out=suits.left_out,
+    )
+    return domain_plan.with_options(bare, ProviderOptions.model_validate(CPU))
 
 
 def test_what_this_libvirt_knows_is_kept(
