@@ -84,7 +84,7 @@ def _interface(name: str, its: Sequence[Stanza], *, serves: bool, starts: bool) 
         dhcp=any(stanza.dhcp for stanza in its),
         is_port_or_parent=serves or any(stanza.is_left for stanza in its),
         off="" if starts or serves or not hardware else "no auto or allow-hotplug",
-        keeps_addresses=not static and any(stanza.fixed for stanza in its),
+        keeps_addresses=not static and any(stanza.has_addresses for stanza in its),
     )
 
 

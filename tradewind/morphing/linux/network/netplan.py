@@ -88,14 +88,14 @@ class _Definition:
         return InterfaceKind.NIC if is_nic else InterfaceKind.OTHER
 
     @property
-    def fixed(self) -> bool:
+    def has_addresses(self) -> bool:
         handed_on = any(netplan_passthrough.static(self.parts, f) for f in ("ipv4", "ipv6"))
         return handed_on or any(part.get("addresses") for part in self.parts)
 
     @property
     def static(self) -> bool:
         """Whether it has fixed addresses that DHCP can replace."""
-        return self.fixed and self.interface_kind is not InterfaceKind.OTHER
+        return self.has_addresses and self.interface_kind is not InterfaceKind.OTHER
 
     @property
     def dhcp(self) -> bool:
@@ -242,7 +242,7 @@ def _interface(definition: _Definition, *, is_port_or_parent: bool) -> Interface
         pattern="" if definition.name else pattern,
         unmet_match=definition.unmet_match,
         off=definition.off,
-        keeps_addresses=definition.fixed and not definition.static,
+        keeps_addresses=definition.has_addresses and not definition.static,
     )
 
 

@@ -73,13 +73,13 @@ class _NetworkFile:
         return (*self.words("Network", "Address"), *self.words("Address", "Address"))
 
     @property
-    def fixed(self) -> bool:
+    def has_addresses(self) -> bool:
         return bool(self.addresses) or any(part.name == "Address" for part in self.parts)
 
     @property
     def static(self) -> bool:
         """Whether it has fixed addresses that DHCP can replace."""
-        return self.fixed and not self.unmanaged and InterfaceKind.OTHER not in self.kinds
+        return self.has_addresses and not self.unmanaged and InterfaceKind.OTHER not in self.kinds
 
     @property
     def member(self) -> bool:
@@ -153,11 +153,12 @@ def to_dhcp(texts: Mapping[str, str]) -> Rewritten:
         serves = network.member or network.carries or network.dhcp
         idle = network.kinds == {InterfaceKind.NIC} and not (serves or network.off)
         if network.static or idle:
-            fixed_6 = any(":" in address for address in network.addresses)
+            has_addresses_6 = any(":" in address for address in network.addresses)
             main, *drop_ins = network.files
-            new[main[0]] = sections.joined(_automatic(main[1], fixed_6=fixed_6))
+            new[main[0]] = sections.joined(_automatic(main[1], has_addresses_6=has_addresses_6))
             new |= {
-                path: sections.joined(_without(parts, fixed_6=fixed_6)) for path, parts in drop_ins
+                path: sections.joined(_without(parts, has_addresses_6=has_addresses_6))
+                for path, parts in drop_ins
             }
     return Rewritten({path: text for path, text in new.items() if text != texts[path]})
 
@@ -208,7 +209,7 @@ def _interfaces(network: _NetworkFile) -> tuple[Interface, ...]:
             pattern=pattern,
             unmet_match=unmet,
             off=network.off,
-            keeps_addresses=network.fixed and not network.static,
+            keeps_addresses=network.has_addresses and not network.static,
         )
         for name, mac, pattern in _identities(network, allowed or ())
     )
@@ -230,9 +231,9 @@ def _identities(network: _NetworkFile, macs: Sequence[str]) -> list[tuple[str, s
     return [*((name, "", "") for name in names), *([("", "", pattern)] if pattern else [])]
 
 
-def _without(parts: Sequence[Section], *, fixed_6: bool) -> list[Section]:
+def _without(parts: Sequence[Section], *, has_addresses_6: bool) -> list[Section]:
     """Leave out what belongs to fixed addresses."""
-    addressing = [_ADDRESSING, *([_WITHOUT_ADVERTISEMENTS] if fixed_6 else [])]
+    addressing = [_ADDRESSING, *([_WITHOUT_ADVERTISEMENTS] if has_addresses_6 else [])]
     drop = {"Network": addressing, **{name: [_NOT_FROM_DHCP] for name in _OF_DHCP}}
     left = []
     for part in (part for part in parts if part.name not in _STATIC):
@@ -243,8 +244,8 @@ def _without(parts: Sequence[Section], *, fixed_6: bool) -> list[Section]:
     return left
 
 
-def _automatic(parts: Sequence[Section], *, fixed_6: bool) -> list[Section]:
-    left = _without(parts, fixed_6=fixed_6)
+def _automatic(parts: Sequence[Section], *, has_addresses_6: bool) -> list[Section]:
+    left = _without(parts, has_addresses_6=has_addresses_6)
     for number, part in enumerate(left):
         if part.name == "Network":
             return [*left[:number], part.having("DHCP", "yes"), *left[number + 1 :]]

@@ -119,9 +119,9 @@ class _Profile:
 
     def static(self, family: str) -> bool:
         """Whether addresses of one family are written down that DHCP can replace."""
-        return self.fixed(family) and self.kind is not InterfaceKind.OTHER
+        return self.has_addresses(family) and self.kind is not InterfaceKind.OTHER
 
-    def fixed(self, family: str) -> bool:
+    def has_addresses(self, family: str) -> bool:
         """Whether the addresses of one family are written down."""
         own = [part for part in self.parts if part.name == family]
         listed = any(ADDRESS.fullmatch(key) for part in own for key in part.keys)
@@ -206,7 +206,8 @@ def _interface(profile: _Profile, *, is_port_or_parent: bool) -> Interface:
         is_port_or_parent=is_port_or_parent,
         pattern=profile.pattern if profile.wired else "",
         unmet_match=profile.unmet_match,
-        keeps_addresses=not static and (profile.fixed("ipv4") or profile.fixed("ipv6")),
+        keeps_addresses=not static
+        and (profile.has_addresses("ipv4") or profile.has_addresses("ipv6")),
     )
 
 
