@@ -56,7 +56,7 @@ class InspectionHints:
 
     def disk_names(self, families: frozenset[str] = frozenset()) -> list[tuple[str, ...]]:
         """Return what the source's kernels may call each of our disks."""
-        names = kernel_names.given(self.disks, families)
+        names = kernel_names.possible(self.disks, families)
         return [names[place] for place in self.moved]
 
 

@@ -102,7 +102,7 @@ def by_position(number: int) -> tuple[str, ...]:
     return tuple(name for each in _BUSES for name in _ranked(each, number))
 
 
-def given(
+def possible(
     disks: Sequence[SourceDisk], families: frozenset[str] = frozenset()
 ) -> tuple[tuple[str, ...], ...]:
     """Give for each disk the names ("/dev/sda") that kernels at the source may have for it.

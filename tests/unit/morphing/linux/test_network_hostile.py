@@ -215,7 +215,7 @@ def test_whatever_is_written_is_read(text: str) -> None:
         ifupdown.MAIN: text,
     }
     macs = ["52:54:00:aa:00:01"]
-    for name in (*name_pins.given(texts, (), macs).values(), *early_network.names([text])):
+    for name in (*name_pins.assigned(texts, (), macs).values(), *early_network.names([text])):
         assert is_name(name)
     for pattern in ifupdown_sources.patterns(texts):
         assert pattern.startswith("/")
@@ -246,5 +246,5 @@ def test_a_pattern_of_many_stars_is_not_slow() -> None:
     match = f"[Match]\nName={'a*' * 2000}b\nDriver={'*v' * 2000}\nPath={'*0' * 2000}x\n"
     networkd.interfaces({"/etc/systemd/network/a.network": match + "[Network]\nDHCP=yes\n"})
     rule = f'ATTR{{address}}=="{"*5" * 2000}x", NAME="a"\n'
-    name_pins.given({"/etc/udev/rules.d/70-a.rules": rule}, (), ["52:54:00:aa:00:01"])
+    name_pins.assigned({"/etc/udev/rules.d/70-a.rules": rule}, (), ["52:54:00:aa:00:01"])
     assert time.process_time() - started < 5

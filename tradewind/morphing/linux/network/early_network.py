@@ -45,7 +45,7 @@ def with_dhcp(line: str) -> str:
     return _WORD.sub(lambda match: f"ip={_asking(match[1])}", line)
 
 
-def fixed(line: str) -> tuple[str, ...]:
+def static_words(line: str) -> tuple[str, ...]:
     """List the words of a command line that give a fixed address."""
     return tuple(f"ip={word}" for word in _WORD.findall(line) if _is_fixed(_fields(word)))
 
@@ -61,7 +61,7 @@ def is_believed_first(command_lines: Sequence[str]) -> bool:
 
 def told(command_lines: Sequence[str], texts: Mapping[str, str]) -> Iterator[str]:
     """Tell what is configured in the initial RAM disk and stays."""
-    words = dict.fromkeys(word for line in command_lines for word in fixed(line))
+    words = dict.fromkeys(word for line in command_lines for word in static_words(line))
     if words:
         yield f"the kernel's command line gives a fixed address: {', '.join(words)}"
     mainframe = dict.fromkeys(word for line in command_lines for word in _MAINFRAME.findall(line))

@@ -114,7 +114,7 @@ def _unpaired(naming: Naming) -> str:
 
 
 def _prove(guest: GuestTree, network: GuestNetwork, nics: Sequence[GuestNic]) -> None:
-    given = name_pins.given(read(guest), network.present, network.macs)
+    given = name_pins.assigned(read(guest), network.present, network.macs)
     for nic in nics:
         if given.get(nic.mac) != nic.name:
             raise MorphingError(
