@@ -52,7 +52,7 @@ def debian_sources(release: str, etc: Path = ETC) -> tuple[AptArchive, ...]:
     )
 
 
-def _as_another_release(found: Iterable[Source], release: str) -> Iterator[Source]:
+def _as_another_release(found: Iterable[AptArchive], release: str) -> Iterator[AptArchive]:
     """Ask the archives of this machine's own release for another one: Debian's have all of them.
 
     Backports and what is proposed are left out, as `is_debian` leaves them out.

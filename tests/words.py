@@ -74,7 +74,9 @@ def explained() -> set[str]:
     """Read the words that the glossary explains; "stand-in" is "standin" in a name."""
     text = (PROJECT / "docs/glossary.md").read_text("utf-8").replace("\n", " ")
     terms = _BOLD.findall(text.lower())
-    return {word for term in terms for word in re.findall(r"\w+", term.replace("-", ""))}
+    return {
+        word for term in terms for word in re.findall(r"\w+", f"{term} {term.replace('-', '')}")
+    }
 
 
 def listed() -> set[str]:

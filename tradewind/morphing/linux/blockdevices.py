@@ -78,7 +78,7 @@ class DiskContents:
 
 
 @dataclass(slots=True)
-class _Walk:
+class _DeviceWalk:
     """Collects; a device that stands on several others (an array) is met more than once."""
 
     layers: Mapping[str, Layer]
@@ -117,7 +117,7 @@ def contents(listing: str, disks: Mapping[str, str], layers: Mapping[str, Layer]
     `layers` tells by kernel name what was opened.
     """
     nodes = {node.name: node for node in _Listing.model_validate(json.loads(listing)).blockdevices}
-    walk = _Walk(layers, {}, {}, set())
+    walk = _DeviceWalk(layers, {}, {}, set())
     for number, (kernel_name, stable) in enumerate(disks.items()):
         place = FileSystem(device=stable, disk=number, partition=0, fstype="")
         walk.visit(nodes[kernel_name], place)

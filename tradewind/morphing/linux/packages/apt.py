@@ -68,7 +68,7 @@ def _alone(folder: str) -> Sequence[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Package:
+class _DpkgPackage:
     """One line of dpkg's own table."""
 
     state: str
@@ -160,7 +160,7 @@ class Apt:
             self._undo(before)
             raise explain(packages, (updated, done), _SIGNS, network=network)
 
-    def _undo(self, before: Sequence[_Package]) -> None:
+    def _undo(self, before: Sequence[_DpkgPackage]) -> None:
         """Take away exactly what is new, and finish what dpkg was interrupted in."""
         self.guest.run(
             [*_QUIETLY, "dpkg", "--configure", "-a", "--force-confold", "--force-confdef"],
@@ -184,7 +184,7 @@ class Apt:
                 "mend the package database on the source (`apt-get -f install`), transfer again",
             )
 
-    def _packages(self, *patterns: str) -> tuple[_Package, ...]:
+    def _packages(self, *patterns: str) -> tuple[_DpkgPackage, ...]:
         said = self.guest.run([*_STATES, *patterns], check=False)
         lines = [line.split("\t") for line in said.stdout.splitlines()]
-        return tuple(_Package(*words) for words in lines if len(words) == 4)
+        return tuple(_DpkgPackage(*words) for words in lines if len(words) == 4)
