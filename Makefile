@@ -58,6 +58,7 @@ lint: venv ## format, lint, spelling, types, layers and shell programs
 	.venv/bin/mypy .
 	.venv/bin/lint-imports
 	$(PY) -m tests.house
+	$(PY) -m tests.words
 	.venv/bin/shellcheck --shell=sh $$(git ls-files '*.sh')
 	.venv/bin/shellcheck $(SHELL_COMMANDS)
 

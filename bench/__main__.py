@@ -15,9 +15,9 @@ from typing import Final
 
 from bench import results
 from bench.cases import Case, cases
-from bench.links import LINKS, Line, Link, raised
-from bench.movers import Measured, MoverName, Scene, move
-from bench.ours import OrderedDisk
+from bench.links import LINKS, Link, OpenLink, raised
+from bench.movers import Measurement, MoverName, Scene, move
+from bench.ours import MovedDisk
 from bench.page import page
 from bench.results import Row
 from tradewind.sources.images import qemu
@@ -32,7 +32,7 @@ _NICE: Final = -5
 _RESULTS: Final = _ROOT / "bench" / "results.json"
 
 
-def measured(case: Case, line: Line, folder: Path, mover: MoverName) -> Measured:
+def measured(case: Case, line: OpenLink, folder: Path, mover: MoverName) -> Measurement:
     """Move a case's disks once, to files that read as zero, and see that they arrived."""
     targets = [_target(folder, number) for number in range(len(case.images))]
     for image, target in zip(case.images, targets, strict=True):
@@ -40,7 +40,7 @@ def measured(case: Case, line: Line, folder: Path, mover: MoverName) -> Measured
     changes = case.changes() if mover is MoverName.OURS else None
     with ExitStack() as stack:
         disks = [
-            OrderedDisk(
+            MovedDisk(
                 socket=_serve(stack, image, folder, f"source-{n}"),
                 size=case.size,
                 changed=changes,
@@ -86,9 +86,9 @@ def _compare(image: Path, target: Path, changes: tuple[tuple[int, int], ...] | N
                 raise SystemExit(f"{target} differs at byte {start}")
 
 
-def median(found: Sequence[Measured]) -> Measured:
+def median(found: Sequence[Measurement]) -> Measurement:
     """Take the middle of each figure; of the memory the most."""
-    return Measured(
+    return Measurement(
         statistics.median(each.seconds for each in found),
         int(statistics.median(each.wire for each in found)),
         max(each.memory for each in found),
@@ -98,7 +98,7 @@ def median(found: Sequence[Measured]) -> Measured:
 def rows_of(link: Link, chosen: Sequence[str], folder: Path, *, quick: bool) -> Iterator[Row]:
     """Measure all cases over one link, the movers in turns."""
     rounds = 1 if quick else link.rounds
-    known: dict[tuple[str, MoverName], Measured] = {}
+    known: dict[tuple[str, MoverName], Measurement] = {}
     with raised(link) as line:
         for case in cases(link, folder, quick=quick):
             if not all(word in f"{link.name} {case.name}" for word in chosen):
@@ -115,7 +115,7 @@ def rows_of(link: Link, chosen: Sequence[str], folder: Path, *, quick: bool) -> 
             yield from _rows(case, link, found)
 
 
-def _rows(case: Case, link: Link, found: dict[MoverName, Measured]) -> Iterator[Row]:
+def _rows(case: Case, link: Link, found: dict[MoverName, Measurement]) -> Iterator[Row]:
     nbdcopy = found.get(MoverName.NBDCOPY)
     changes = case.changes()
     for mover in case.movers:

@@ -54,7 +54,7 @@ class Case:
 
 
 def cases(link: Link, folder: Path, *, quick: bool) -> Iterator[Case]:
-    """Say what is moved over a link: less of it where it is slow, so that all takes minutes."""
+    """Return what is moved over a link: less of it where it is slow, so that all takes minutes."""
     size = 64 * MiB if quick else GiB if link == LOOPBACK else 128 * MiB
     yield Case("full copy, OS disk", (os_disk(folder),))
     yield Case(f"full copy, {size // MiB} MiB random", (random_disk(folder, size),))

@@ -45,7 +45,7 @@ LINKS: Final = (LOOPBACK, GIGABIT, SLOW, DISTANT)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class OpenLink:
     """A link that is up: prefixes for commands at its ends, and where the servers are."""
 
     link: Link
@@ -72,7 +72,7 @@ class Line:
 
 
 @contextmanager
-def raised(link: Link) -> Iterator[Line]:
+def raised(link: Link) -> Iterator[OpenLink]:
     """Lend a link; its namespaces are gone afterwards."""
     with ExitStack() as stack:
         stack.enter_context(_namespace(NEAR))
@@ -80,11 +80,11 @@ def raised(link: Link) -> Iterator[Line]:
         if link.rate is not None:
             stack.enter_context(_namespace(FAR))
             _join(link.rate)
-            yield Line(link, near, far, _FAR_ADDRESS, 0, _DEVICE)
+            yield OpenLink(link, near, far, _FAR_ADDRESS, 0, _DEVICE)
             return
         if link.delay:
             stack.enter_context(_relay(near, link.delay))
-        yield Line(link, near, near, "127.0.0.1", _RELAYED if link.delay else 0, "lo")
+        yield OpenLink(link, near, near, "127.0.0.1", _RELAYED if link.delay else 0, "lo")
 
 
 @contextmanager

@@ -40,7 +40,7 @@ _DISK: Final = """\
 <target dev='sd{letter}' bus='sata'/></disk>"""
 
 
-class Measured(NamedTuple):
+class MorphingTime(NamedTuple):
     """Seconds, and what was said where it did not end well."""
 
     seconds: float
@@ -62,18 +62,18 @@ def overlays(built: BuiltImage) -> Iterator[tuple[Path, ...]]:
         yield paths
 
 
-def ours(guest: LinuxGuest, built: BuiltImage) -> Measured:
+def ours(guest: LinuxGuest, built: BuiltImage) -> MorphingTime:
     """Adapt the guest as a deployment does, with the network that the lab's test asks for."""
     begun = time.monotonic()
     with overlays(built) as disks:
         try:
             plain_worker.adapt(guest, disks)
         except TradewindError as error:
-            return Measured(time.monotonic() - begun, error.message)
-    return Measured(time.monotonic() - begun)
+            return MorphingTime(time.monotonic() - begun, error.message)
+    return MorphingTime(time.monotonic() - begun)
 
 
-def theirs(guest: LinuxGuest, built: BuiltImage) -> Measured:
+def theirs(guest: LinuxGuest, built: BuiltImage) -> MorphingTime:
     """Adapt it with virt-v2v-in-place, which is told the passphrase and which root to take."""
     with overlays(built) as disks:
         xml = disks[0].with_name("guest.xml")
@@ -86,7 +86,7 @@ def theirs(guest: LinuxGuest, built: BuiltImage) -> Measured:
             argv, env=os.environ | backend, capture_output=True, text=True, check=False,
             timeout=PEER_TIMEOUT,
         )  # fmt: skip
-    return Measured(time.monotonic() - begun, _reason(done) if done.returncode else "")
+    return MorphingTime(time.monotonic() - begun, _reason(done) if done.returncode else "")
 
 
 def _description(guest: LinuxGuest, built: BuiltImage, disks: Sequence[Path]) -> str:

@@ -12,9 +12,9 @@ from enum import StrEnum
 from pathlib import Path
 
 from bench import servers
-from bench.links import Line
-from bench.ours import Order, OrderedDisk
-from tradewind.model.worker import HttpsAccess
+from bench.links import OpenLink
+from bench.ours import MovedDisk, MoveJob
+from tradewind.model.host import HttpsAccess
 
 
 class MoverName(StrEnum):
@@ -29,14 +29,14 @@ class MoverName(StrEnum):
 class Scene:
     """A line, the disks at NBD sockets, files that read as zero, and a folder for the rest."""
 
-    line: Line
-    disks: Sequence[OrderedDisk]
+    line: OpenLink
+    disks: Sequence[MovedDisk]
     targets: Sequence[Path]
     folder: Path
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Measurement:
     """Seconds, bytes on the wire in both directions, and the movers' peak memory in bytes."""
 
     seconds: float
@@ -44,7 +44,7 @@ class Measured:
     memory: int
 
 
-def move(mover: MoverName, scene: Scene) -> Measured:
+def move(mover: MoverName, scene: Scene) -> Measurement:
     """Move all disks of the scene at once."""
     if mover is MoverName.OURS:
         return _ours(scene)
@@ -56,10 +56,10 @@ def move(mover: MoverName, scene: Scene) -> Measured:
             for disk, port in zip(scene.disks, ports, strict=True)
         ]
         seconds, memory = _run_all(commands)
-        return Measured(seconds, scene.line.bytes() - before, memory)
+        return Measurement(seconds, scene.line.bytes() - before, memory)
 
 
-def _ours(scene: Scene) -> Measured:
+def _ours(scene: Scene) -> Measurement:
     """Run ours in a process of its own; the clock starts when Python has, as in a worker pool."""
     with servers.writer(scene.line, scene.folder, scene.targets) as access:
         before = scene.line.bytes()
@@ -72,11 +72,11 @@ def _ours(scene: Scene) -> Measured:
             cwd=Path(__file__).parents[1],
         )
         said = json.loads(done.stdout)
-        return Measured(said["seconds"], scene.line.bytes() - before, said["memory"])
+        return Measurement(said["seconds"], scene.line.bytes() - before, said["memory"])
 
 
-def _order(access: HttpsAccess, disks: Sequence[OrderedDisk]) -> Order:
-    return Order(
+def _order(access: HttpsAccess, disks: Sequence[MovedDisk]) -> MoveJob:
+    return MoveJob(
         address=access.address,
         port=access.port,
         ca_certificate=access.ca_certificate,
@@ -87,13 +87,13 @@ def _order(access: HttpsAccess, disks: Sequence[OrderedDisk]) -> Order:
     )
 
 
-def _nbdcopy(scene: Scene, disk: OrderedDisk, port: int) -> list[str]:
+def _nbdcopy(scene: Scene, disk: MovedDisk, port: int) -> list[str]:
     target = f"nbds://{scene.line.address}:{port}?tls-certificates={scene.folder}"
     source = f"nbd+unix:///?socket={disk.socket}"
     return ["nbdcopy", "--flush", "--destination-is-zero", source, target]
 
 
-def _qemu_img(scene: Scene, disk: OrderedDisk, port: int) -> list[str]:
+def _qemu_img(scene: Scene, disk: MovedDisk, port: int) -> list[str]:
     target = f"driver=nbd,host={scene.line.address},port={port},tls-creds=tls"
     return [
         "qemu-img", "convert", "-n", "-W", "-m", "16", "-t", "writeback", "--target-is-zero",

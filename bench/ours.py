@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our mover in a process of its own. Usage: python -m bench.ours, an `Order` on standard input."""
+"""Our mover in a process of its own. Usage: python -m bench.ours, a `MoveJob` on stdin."""
 
 import json
 import sys
@@ -12,10 +12,10 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from tradewind.memory import peak_memory
+from tradewind.model.host import HttpsAccess
 from tradewind.model.progress import DiskProgress
 from tradewind.model.record import Record
 from tradewind.model.storage import Extent, ExtentKind, TargetState
-from tradewind.model.worker import HttpsAccess
 from tradewind.ports import DiskWriter
 from tradewind.sources import nbd
 from tradewind.streaming.copy import copy_disks
@@ -23,7 +23,7 @@ from tradewind.streaming.copy_thread import CopyJob
 from tradewind.streaming.jobs import writers
 
 
-class OrderedDisk(Record):
+class MovedDisk(Record):
     """A disk of `size` bytes at an NBD socket; `changed` are (start, length), None: all of it."""
 
     socket: Path
@@ -31,7 +31,7 @@ class OrderedDisk(Record):
     changed: tuple[tuple[int, int], ...] | None = None
 
 
-class Order(Record):
+class MoveJob(Record):
     """What to move, and where to; the secrets travel in the clear, through a pipe."""
 
     address: str
@@ -40,10 +40,10 @@ class Order(Record):
     client_certificate: str
     client_key: str = Field(repr=False)
     digest_key: str = Field(repr=False)
-    disks: tuple[OrderedDisk, ...]
+    disks: tuple[MovedDisk, ...]
 
     def access(self) -> HttpsAccess:
-        """Say how to reach the service."""
+        """Return how to reach the service."""
         return HttpsAccess(
             address=self.address,
             port=self.port,
@@ -54,8 +54,8 @@ class Order(Record):
         )
 
 
-def changes(disk: OrderedDisk) -> Iterator[Extent]:
-    """Say what is to be read, and that the rest is as it was."""
+def changes(disk: MovedDisk) -> Iterator[Extent]:
+    """Return what is to be read, and that the rest is as it was."""
     position = 0
     for start, length in disk.changed or ():
         if start > position:
@@ -66,7 +66,7 @@ def changes(disk: OrderedDisk) -> Iterator[Extent]:
         yield Extent(position, disk.size - position, ExtentKind.CLEAN)
 
 
-def _job(number: int, disk: OrderedDisk, open_writer: Callable[[str], DiskWriter]) -> CopyJob:
+def _job(number: int, disk: MovedDisk, open_writer: Callable[[str], DiskWriter]) -> CopyJob:
     whole = partial(nbd.extents, disk.socket, "", disk.size)
     return CopyJob(
         disk_id=str(number),
@@ -84,7 +84,7 @@ def _quiet(_: DiskProgress) -> None:
 
 def main() -> None:
     """Move, and print the seconds and the peak memory in bytes."""
-    order = Order.model_validate_json(sys.stdin.read())
+    order = MoveJob.model_validate_json(sys.stdin.read())
     begun = time.monotonic()
     open_writer = writers(order.access())
     jobs = [_job(number, disk, open_writer) for number, disk in enumerate(order.disks)]

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 import images
 from images import boot, mirror, qemu, recipe
-from images.boot import Guest
+from images.boot import BootedImage
 from images.commands import say
 from lab.linux_guests import LinuxGuest
 from tradewind.model.guest import MorphOptions, StepReport
@@ -66,7 +66,7 @@ def adapt(guest: LinuxGuest, disks: Sequence[Path]) -> tuple[StepReport, ...]:
     return done
 
 
-def _access(machine: Guest) -> HostAccess:
+def _access(machine: BootedImage) -> HostAccess:
     _, key = (machine.folder / "known_hosts").read_text().split(maxsplit=1)
     return HostAccess(
         host=qemu.LOOPBACK,
@@ -91,9 +91,9 @@ def _steps(remote: Shell, guest: LinuxGuest, serials: Sequence[str]) -> Iterator
     stacks.close(remote, serials)
 
 
-def _described(guest: LinuxGuest) -> inspect.Machine:
+def _described(guest: LinuxGuest) -> inspect.InspectionHints:
     keys = [GuestKey.of(guest.passphrase.encode())] if guest.passphrase else []
     firmware = FirmwareKind.UEFI if guest.uefi else FirmwareKind.BIOS
-    return inspect.Machine(
+    return inspect.InspectionHints(
         macs=guest.machine.macs, firmware=firmware, keys=GuestKeys(secrets=tuple(keys))
     )

@@ -19,7 +19,7 @@ _WINDOW: Final = 4 * MiB
 _CHUNK: Final = 256 * KiB
 
 
-class Line:
+class DelayLine:
     """One direction: bytes that come out `delay` seconds after they went in."""
 
     def __init__(self, delay: float) -> None:
@@ -49,7 +49,7 @@ class Line:
         return data
 
 
-def _fill(line: Line, source: socket.socket) -> None:
+def _fill(line: DelayLine, source: socket.socket) -> None:
     data = b"-"
     while data:
         data = b""
@@ -58,7 +58,7 @@ def _fill(line: Line, source: socket.socket) -> None:
         line.put(data)
 
 
-def _drain(line: Line, target: socket.socket) -> None:
+def _drain(line: DelayLine, target: socket.socket) -> None:
     """Pass on until the end; of a target that is gone, nobody hears any more."""
     while data := line.get():
         with suppress(OSError):
@@ -70,7 +70,7 @@ def _drain(line: Line, target: socket.socket) -> None:
 def join(one: socket.socket, other: socket.socket, delay: float) -> None:
     """Pass bytes on in both directions, each `delay` seconds late, in threads."""
     for source, target in ((one, other), (other, one)):
-        line = Line(delay)
+        line = DelayLine(delay)
         for call, end in ((_fill, source), (_drain, target)):
             threading.Thread(target=call, args=(line, end), daemon=True).start()
 

@@ -35,7 +35,7 @@ class Row(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class Goal:
     """What has to be reached; `found` takes the figure from the rows, None: not measured."""
 
     sentence: str
@@ -77,32 +77,32 @@ def _growth(rows: Sequence[Row]) -> float | None:
 
 
 TARGETS: Final = (
-    Target(
+    Goal(
         "Random data on the loopback: at least 1.0 × nbdcopy's speed",
         _ratio(LOOPBACK.name, "random"),
         lambda ratio: ratio >= 1.0,
     ),
-    Target(
+    Goal(
         "OS disk at 1 Gbit/s: at least 2.0 × nbdcopy's speed",
         _ratio(GIGABIT.name, "OS disk"),
         lambda ratio: ratio >= 2.0,
     ),
-    Target(
+    Goal(
         "OS disk at 200 Mbit/s: at least 2.5 × nbdcopy's speed",
         _ratio(SLOW.name, "OS disk"),
         lambda ratio: ratio >= 2.5,
     ),
-    Target(
+    Goal(
         "Incremental: at most 1.1 × the changed bytes on the wire, in the worst row",
         _wire,
         lambda ratio: ratio <= 1.1,
     ),
-    Target(
+    Goal(
         "Memory of the controller: under 300 MiB in the worst row",
         _memory,
         lambda mebibytes: mebibytes < 300,
     ),
-    Target(
+    Goal(
         "Time of an incremental follows the changed bytes: the same bytes on a disk 32 times as "
         "large take at most 1.5 × as long, in the worst row",
         _growth,

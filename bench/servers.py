@@ -11,15 +11,15 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from bench.links import PORTS, Line
-from tradewind.model.worker import HttpsAccess
+from bench.links import PORTS, OpenLink
+from tradewind.model.host import HttpsAccess
 from tradewind.streaming import writer_service
 from tradewind.streaming.certificates import WriterCertificates, make_certificates
 from tradewind.waiting import wait_for
 
 
 @contextmanager
-def writer(line: Line, folder: Path, targets: Sequence[Path]) -> Iterator[HttpsAccess]:
+def writer(line: OpenLink, folder: Path, targets: Sequence[Path]) -> Iterator[HttpsAccess]:
     """Lend our service; the disks' serials are their numbers."""
     certificates = make_certificates(line.address, "bench")
     key = secrets.token_hex(32)
@@ -50,7 +50,7 @@ def writer(line: Line, folder: Path, targets: Sequence[Path]) -> Iterator[HttpsA
 
 
 @contextmanager
-def nbd(line: Line, folder: Path, targets: Sequence[Path]) -> Iterator[list[int]]:
+def nbd(line: OpenLink, folder: Path, targets: Sequence[Path]) -> Iterator[list[int]]:
     """Lend one qemu-nbd for each target, and the ports at which they are reached."""
     certificates = make_certificates(line.address, "bench")
     _write(
@@ -70,7 +70,7 @@ def nbd(line: Line, folder: Path, targets: Sequence[Path]) -> Iterator[list[int]
 
 
 @contextmanager
-def _qemu_nbd(line: Line, folder: Path, target: Path, port: int) -> Iterator[None]:
+def _qemu_nbd(line: OpenLink, folder: Path, target: Path, port: int) -> Iterator[None]:
     pid_file = folder / f"{port}.pid"
     pid_file.unlink(missing_ok=True)
     argv = [

@@ -29,7 +29,7 @@ class DiskImageFolder(SourceBlock):
     bandwidth_limit: int | None = Field(
         None,
         title="Bandwidth limit",
-        description="Mbit/s that all transfers from here may send together. Empty: no limit.",
+        description="Limit in Mbit/s for all transfers from here together. Empty: no limit.",
         gt=0,
     )
 

@@ -13,7 +13,7 @@ from tradewind.errors import KeyMaterialError, OptionError
 from tradewind.model.host import HostAccess, WorkerAccess
 from tradewind.model.options import ProviderOptions
 from tradewind.model.requests import SourceKind
-from tradewind.model.source_care import (
+from tradewind.model.source import (
     FREEZE_TIMEOUT,
     RESERVE,
     RESERVE_PERCENT,
@@ -79,7 +79,7 @@ class LibvirtEndpoint(SourceBlock):
     bandwidth_limit: int | None = Field(
         None,
         title="Bandwidth limit",
-        description="Mbit/s that all transfers from here may send together. Empty: no limit.",
+        description="Limit in Mbit/s for all transfers from here together. Empty: no limit.",
         gt=0,
     )
     scratch_pool: str | None = Field(
@@ -165,7 +165,7 @@ class LibvirtEndpoint(SourceBlock):
         return LibvirtSource(self.access(options.ssh_key_path), self.care())
 
     def care(self) -> SourceCare:
-        """Say what the guests of this source are spared."""
+        """Return what the guests of this source are spared."""
         return SourceCare(
             scratch_pool=self.scratch_pool or None,  # a form sends an empty text for no pool
             scratch_reserve=self.scratch_reserve * MiB,

@@ -33,7 +33,7 @@ def ending_of(error: BaseException) -> tuple[int, str] | None:
 
 
 def _stopped(notes: Sequence[str]) -> str:
-    """Say what could not be given back, where there is something."""
+    """Return what could not be given back, where there is something."""
     if not notes:
         return CODES[STOPPED]
     remedy = "  → tradewind status says what is open, tradewind sweep removes what is left"

@@ -85,7 +85,7 @@ COMMANDS = (
     LazyCommand(
         "kept",
         "cli.commands.kept:kept_app",
-        "Machines that wait for a person to decide.",
+        "Machines that need a decision.",
     ),
     LazyCommand("sweep", "cli.commands.sweep:sweep", "Remove what killed runs left on hosts."),
     LazyCommand(

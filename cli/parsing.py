@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from tradewind.errors import OptionError
 from tradewind.model.hardware import Hardware
-from tradewind.model.network import MAC, NetworkMap
+from tradewind.model.mac import read_mac
+from tradewind.model.network import NetworkMap
 from tradewind.model.quotes import unquoted
 from tradewind.model.requests import SourceKind
 
@@ -21,8 +22,8 @@ def network_map(mappings: list[str]) -> NetworkMap:
         )
     return NetworkMap.model_validate(
         {
-            "nics": {name: plug for name, plug in pairs if MAC.fullmatch(name.lower())},
-            "networks": {name: plug for name, plug in pairs if not MAC.fullmatch(name.lower())},
+            "nics": {name: plug for name, plug in pairs if read_mac(name)},
+            "networks": {name: plug for name, plug in pairs if not read_mac(name)},
             "default": default[0] if default else None,
         }
     )

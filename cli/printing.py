@@ -59,5 +59,5 @@ def print_json(found: Sequence[Record]) -> None:
 
 
 def moment(when: datetime | None) -> str:
-    """Say a moment in this machine's time zone."""
+    """Write a moment in this machine's time zone."""
     return "–" if when is None else when.astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.printing import moment
-from cli.transfer_tables import Standing
+from cli.transfer_tables import ListedTransfer
 from deployments.stored import Stored
 from tradewind.model.ledger import RunSummary
 from tradewind.model.record import Record
@@ -44,10 +44,10 @@ class ReplicaDisk(Record):
         )
 
 
-class Detail(Record):
+class TransferDetail(Record):
     """One transfer: how it stands, its disks, its checkpoint, its last runs."""
 
-    standing: Standing = Field(description="The same as in `tradewind transfer list`.")
+    standing: ListedTransfer = Field(description="The same as in `tradewind transfer list`.")
     request: TransferRequest | None = Field(
         description="What the stored transfer asks for; null when none is stored."
     )
@@ -62,7 +62,7 @@ class Detail(Record):
     runs: tuple[RunSummary, ...] = Field((), description="The last ten runs, the latest first.")
 
 
-def print_detail(console: Console, detail: Detail) -> None:
+def print_detail(console: Console, detail: TransferDetail) -> None:
     """Print it for a person."""
     standing = detail.standing
     facts = Table(show_header=False, box=None)
@@ -77,7 +77,7 @@ def print_detail(console: Console, detail: Detail) -> None:
     console.print(Group(*parts))
 
 
-def _facts(detail: Detail) -> Iterator[tuple[str, str]]:
+def _facts(detail: TransferDetail) -> Iterator[tuple[str, str]]:
     standing = detail.standing
     if standing.name is not None:
         yield "stored as", standing.name
@@ -89,7 +89,7 @@ def _facts(detail: Detail) -> Iterator[tuple[str, str]]:
     yield "transfer", detail.transfer or "it has not run yet"
 
 
-def _schedule(standing: Standing) -> str:
+def _schedule(standing: ListedTransfer) -> str:
     if not standing.when:
         return "none"
     return (
@@ -97,7 +97,7 @@ def _schedule(standing: Standing) -> str:
     )
 
 
-def _consistent(detail: Detail) -> str:
+def _consistent(detail: TransferDetail) -> str:
     if detail.standing.consistent is None:
         return "no point in time yet"
     said = moment(detail.standing.consistent)
@@ -129,6 +129,6 @@ def _run_table(runs: Sequence[RunSummary]) -> Table:
     return table
 
 
-def detail_of(standing: Standing, stored: Stored | None) -> Detail:
-    """Say what is known before the ledger is asked."""
-    return Detail(standing=standing, request=stored.transfer if stored else None)
+def detail_of(standing: ListedTransfer, stored: Stored | None) -> TransferDetail:
+    """Return what is known before the ledger is asked."""
+    return TransferDetail(standing=standing, request=stored.transfer if stored else None)

@@ -10,15 +10,14 @@ import typer
 
 from cli.ledgers import ledger_of
 from cli.parsing import pairs_of, source_kind
-from cli.transfer_details import Detail, ReplicaDisk
-from cli.transfer_tables import standings
+from cli.transfer_details import ReplicaDisk, TransferDetail
+from cli.transfer_tables import list_transfers
 from deployments.stored import Stored
 from tradewind.errors import NotFoundError, OptionError
+from tradewind.model.ledger import ReplicaState
 from tradewind.model.options import OptionOverrides
 from tradewind.model.record import Record
-from tradewind.model.removal import RemovalRequest
-from tradewind.model.replica import ReplicaState
-from tradewind.model.requests import TransferRequest
+from tradewind.model.requests import RemovalRequest, TransferRequest
 from tradewind.model.storage import StorageMap
 from tradewind.nearest import listed
 
@@ -132,7 +131,7 @@ def stored_transfer(name: str) -> Stored:
         return stored.transfer(name)
 
 
-def detail(word: str, source: str | None, destination: str | None, options: str) -> Detail:
+def detail(word: str, source: str | None, destination: str | None, options: str) -> TransferDetail:
     """Gather all that is known of a transfer."""
     named = _named(word, source, destination, options)
     with ledger_of(named.request.options, named.request.overrides) as ledger:
@@ -140,12 +139,12 @@ def detail(word: str, source: str | None, destination: str | None, options: str)
         if replica is None and not named.stored:
             ledger.find_transfer(*named.place)  # says which there are
         states = [replica] if replica else []
-        (standing, *_) = standings(states, named.stored, datetime.now(UTC))
+        (standing, *_) = list_transfers(states, named.stored, datetime.now(UTC))
         asked = next((each.transfer for each in named.stored if each.name == standing.name), None)
         if replica is None:
-            return Detail(standing=standing, request=asked)
+            return TransferDetail(standing=standing, request=asked)
         transfer = ledger.find_transfer(*named.place)
-        return Detail(
+        return TransferDetail(
             standing=standing,
             request=asked,
             transfer=transfer.id,
@@ -205,7 +204,7 @@ def deletion(
     )
 
 
-class _Named(Record):
+class _NamedTransfer(Record):
     """A transfer as it was named, with all that is stored for the same machine."""
 
     request: TransferRequest
@@ -217,7 +216,7 @@ class _Named(Record):
         return self.request.source, self.request.destination, self.request.machine
 
 
-def _named(word: str, source: str | None, destination: str | None, options: str) -> _Named:
+def _named(word: str, source: str | None, destination: str | None, options: str) -> _NamedTransfer:
     from deployments.stored_transfers import registration  # noqa: PLC0415 - Prefect takes seconds to import
 
     with registration() as stored:
@@ -230,7 +229,7 @@ def _named(word: str, source: str | None, destination: str | None, options: str)
         same = tuple(each for each in stored.all() if each.is_transfer and _asks(each, request))
     if same and source is not None:
         request = request.model_copy(update={"source_kind": same[0].transfer.source_kind})
-    return _Named(request=request, stored=same)
+    return _NamedTransfer(request=request, stored=same)
 
 
 def _asks(stored: Stored, request: TransferRequest) -> bool:

@@ -10,43 +10,34 @@ from rich.text import Text
 
 from cli.printing import console, moment
 from deployments.stored import Stored
-from tradewind.model.ledger import RunKind, RunState
+from tradewind.model.ledger import ReplicaState, TransferState, is_late, lag
 from tradewind.model.outage import OpenOutage
-from tradewind.model.record import Record
-from tradewind.model.replica import ReplicaState, is_late, lag
 from tradewind.reports.lag import human_lag
 
 
-class Standing(Record):
+class ListedTransfer(TransferState):
     """A transfer: what is stored of it, how current its replica is, how its last run went."""
 
-    machine: str = Field(description="Name of the machine, or what a stored transfer calls it.")
     machine_id: str | None = Field(None, description="Its id, once a transfer has run.")
-    source: str = Field(description="Block of the source.")
-    destination: str = Field(description="Block of the destination.")
     name: str | None = Field(None, description="The stored transfer's name; null without one.")
     when: str = Field("", description="Its schedule; empty without one.")
     paused: bool = Field(False, description="Whether its schedule is paused.")
     next_run: datetime | None = Field(None, description="When it comes due next.")
-    consistent: datetime | None = Field(
-        None, description="The last point in time that the replica equals; null without a replica."
+    lag_seconds: float | None = Field(
+        None, description="Seconds since the point in time that the replica equals."
     )
-    lag_seconds: float | None = Field(None, description="How far that is ago.")
     late: bool = Field(False, description="Whether that is more than its lag warning accepts.")
     outage: OpenOutage | None = Field(
         None, description="The outage of a move that has not ended; null without one."
     )
-    run_kind: RunKind | None = Field(None, description="What the last run did.")
-    run_state: RunState | None = Field(None, description="How the last run ended.")
-    run_ended: datetime | None = Field(None, description="When the last run ended.")
 
 
-def standings(
+def list_transfers(
     replicas: Sequence[ReplicaState],
     stored: Sequence[Stored],
     now: datetime,
     outages: Sequence[OpenOutage] = (),
-) -> list[Standing]:
+) -> list[ListedTransfer]:
     """Put the ledger's replicas and what Prefect has stored together; replicas first."""
     return [
         *(_of_replica(each, schedule_of(each, stored), now, outages) for each in replicas),
@@ -62,7 +53,7 @@ def schedule_of(replica: ReplicaState, stored: Sequence[Stored]) -> Stored | Non
 
 def _of_replica(
     replica: ReplicaState, own: Stored | None, now: datetime, outages: Sequence[OpenOutage]
-) -> Standing:
+) -> ListedTransfer:
     behind = lag(replica.consistent, now)
     late = is_late(behind, own.request.get("lag_warning") if own else None)
     key = (replica.machine_id, replica.source, replica.destination)
@@ -73,14 +64,16 @@ def _of_replica(
         "late": late,
         "outage": open_one[0] if open_one else None,
     }
-    return Standing.model_validate({**known, **_of_stored(own)})
+    return ListedTransfer.model_validate({**known, **_of_stored(own)})
 
 
-def _never_run(replicas: Sequence[ReplicaState], stored: Sequence[Stored]) -> Iterator[Standing]:
+def _never_run(
+    replicas: Sequence[ReplicaState], stored: Sequence[Stored]
+) -> Iterator[ListedTransfer]:
     for each in stored:
         if each.is_transfer and not any(each.is_of(replica) for replica in replicas):
             asked = {key: each.request[key] for key in ("machine", "source", "destination")}
-            yield Standing.model_validate({**asked, **_of_stored(each)})
+            yield ListedTransfer.model_validate({**asked, **_of_stored(each)})
 
 
 def _of_stored(own: Stored | None) -> dict[str, object]:
@@ -93,7 +86,7 @@ def tell_of_outages(found: Sequence[OpenOutage]) -> None:
         console.print(Text(each.sentence, "bold red" if each.needs_a_decision else "yellow"))
 
 
-def status_table(found: Sequence[Standing]) -> Table:
+def status_table(found: Sequence[ListedTransfer]) -> Table:
     """Lay out all replicas; a lag that is past what its schedule accepts is red."""
     table = Table("machine", "replica", "equals it as of", "behind", "last run", "next run")
     for each in found:
@@ -108,7 +101,7 @@ def status_table(found: Sequence[Standing]) -> Table:
     return table
 
 
-def transfer_table(found: Sequence[Standing]) -> Table:
+def transfer_table(found: Sequence[ListedTransfer]) -> Table:
     """Lay out transfers: what is stored, and what there is a replica of."""
     table = Table("transfer", "machine", "from → to", "schedule", "replica", "last run", "next run")
     for each in found:
@@ -124,14 +117,14 @@ def transfer_table(found: Sequence[Standing]) -> Table:
     return table
 
 
-def _behind(each: Standing) -> Text:
+def _behind(each: ListedTransfer) -> Text:
 
     said = human_lag(each.lag_seconds)
     return Text(f"{said}, late", "red") if each.late else Text(said)
 
 
-def last_run(each: Standing) -> str:
-    """Say how the last run ended, and when."""
+def last_run(each: ListedTransfer) -> str:
+    """Return how the last run ended, and when."""
     if each.run_kind is None or each.run_state is None:
         return "–"
     ended = f", {moment(each.run_ended)}" if each.run_ended else ""

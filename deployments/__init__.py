@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keep a Prefect server as this checkout says; its settings and systemd units lie beside."""
+"""Configure a Prefect server from this checkout; its settings and systemd units lie beside."""

@@ -8,7 +8,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.events.schemas.automations import Automation, AutomationCore
 
 from deployments import project
-from deployments.installing import Installed, What
+from deployments.installing import InstallAction, Installed
 
 
 def install(client: SyncPrefectClient, *, reset: bool) -> Iterator[Installed]:
@@ -21,14 +21,14 @@ def _install(client: SyncPrefectClient, wanted: AutomationCore, *, reset: bool) 
     there = client.read_automations_by_name(wanted.name)
     if not there:
         client.create_automation(wanted)
-        return Installed(kind="automation", name=wanted.name, what=What.MADE)
+        return Installed(kind="automation", name=wanted.name, what=InstallAction.MADE)
     (found, *_) = there
     merged = wanted if reset else _with_what_is_tuned(found, wanted)
     same = _comparable(merged) == _comparable(found)
     if not same:
         client.update_automation(found.id, merged)
     notes = tuple(_tuned(merged, wanted))
-    what = What.LEFT if same else What.CHANGED
+    what = InstallAction.LEFT if same else InstallAction.CHANGED
     return Installed(kind="automation", name=wanted.name, what=what, notes=notes)
 
 

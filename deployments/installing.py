@@ -18,7 +18,7 @@ from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound
 
 from blocks import ALL
-from deployments.project import Planned, planned
+from deployments.project import ProjectDeployment, planned
 from tradewind.errors import BadInputError
 from tradewind.model.record import Record
 
@@ -26,7 +26,7 @@ from tradewind.model.record import Record
 POOL_TYPE: Final = "process"
 
 
-class What(StrEnum):
+class InstallAction(StrEnum):
     """What was done."""
 
     MADE = "made"
@@ -39,7 +39,7 @@ class Installed(Record):
 
     kind: str
     name: str
-    what: What
+    what: InstallAction
     notes: tuple[str, ...] = ()
 
 
@@ -51,16 +51,16 @@ def block_types(client: SyncPrefectClient) -> Iterator[Installed]:
         yield Installed(kind="block type", name=block.get_block_type_slug(), what=what)
 
 
-def _known_as(client: SyncPrefectClient, block: type[Block]) -> What:
+def _known_as(client: SyncPrefectClient, block: type[Block]) -> InstallAction:
     try:
         client.read_block_type_by_slug(block.get_block_type_slug())
     except ObjectNotFound:
-        return What.MADE
+        return InstallAction.MADE
     try:
         client.read_block_schema_by_checksum(block._calculate_schema_checksum())
     except ObjectNotFound:
-        return What.CHANGED
-    return What.LEFT
+        return InstallAction.CHANGED
+    return InstallAction.LEFT
 
 
 def work_pools(client: SyncPrefectClient) -> Iterator[Installed]:
@@ -74,14 +74,14 @@ def _work_pool(client: SyncPrefectClient, name: str) -> Installed:
         found = client.read_work_pool(name)
     except ObjectNotFound:
         client.create_work_pool(WorkPoolCreate(name=name, type=POOL_TYPE))
-        return Installed(kind="work pool", name=name, what=What.MADE)
+        return Installed(kind="work pool", name=name, what=InstallAction.MADE)
     if found.type != POOL_TYPE:
         raise BadInputError(
             f"work pool “{name}” is of type {found.type}, not {POOL_TYPE}",
             "rename or delete that pool, or name another one in prefect.yaml",
         )
     notes = ("it is paused: `tradewind resume`",) if found.is_paused else ()
-    return Installed(kind="work pool", name=name, what=What.LEFT, notes=notes)
+    return Installed(kind="work pool", name=name, what=InstallAction.LEFT, notes=notes)
 
 
 def deployments(client: SyncPrefectClient, *, reset: bool) -> Iterator[Installed]:
@@ -90,28 +90,28 @@ def deployments(client: SyncPrefectClient, *, reset: bool) -> Iterator[Installed
         yield _deployment(client, plan, reset=reset)
 
 
-def _deployment(client: SyncPrefectClient, plan: Planned, *, reset: bool) -> Installed:
+def _deployment(client: SyncPrefectClient, plan: ProjectDeployment, *, reset: bool) -> Installed:
     name = plan.full_name()
     try:
         found = client.read_deployment_by_name(name)
     except ObjectNotFound:
         create(client, plan)
-        return Installed(kind="deployment", name=name, what=What.MADE)
+        return Installed(kind="deployment", name=name, what=InstallAction.MADE)
     if reset:
         create(client, plan)
-        return Installed(kind="deployment", name=name, what=What.CHANGED, notes=("reset",))
+        return Installed(kind="deployment", name=name, what=InstallAction.CHANGED, notes=("reset",))
     outdated = _outdated(found, plan)
     if outdated:
         client.update_deployment(found.id, DeploymentUpdate(**outdated))
     return Installed(
         kind="deployment",
         name=name,
-        what=What.CHANGED if outdated else What.LEFT,
+        what=InstallAction.CHANGED if outdated else InstallAction.LEFT,
         notes=(*outdated, *_tuned(found, plan)),
     )
 
 
-def create(client: SyncPrefectClient, plan: Planned) -> None:
+def create(client: SyncPrefectClient, plan: ProjectDeployment) -> None:
     """Make a deployment, or make it anew: all it has is then as the plan says."""
     client.create_deployment(
         flow_id=client.create_flow(plan.flow()),
@@ -128,7 +128,7 @@ def create(client: SyncPrefectClient, plan: Planned) -> None:
     )
 
 
-def _defined(plan: Planned) -> dict[str, Any]:
+def _defined(plan: ProjectDeployment) -> dict[str, Any]:
     """Name what the code defines as Prefect names it."""
     return {
         "entrypoint": plan.entrypoint,
@@ -141,7 +141,7 @@ def _defined(plan: Planned) -> dict[str, Any]:
     }
 
 
-def _outdated(found: DeploymentResponse, plan: Planned) -> dict[str, Any]:
+def _outdated(found: DeploymentResponse, plan: ProjectDeployment) -> dict[str, Any]:
     """Name what the code defines otherwise now; job variables of the operator's own stay."""
     wanted = _defined(plan)
     wanted["job_variables"] = {**found.job_variables, **plan.job_variables}
@@ -151,7 +151,7 @@ def _outdated(found: DeploymentResponse, plan: Planned) -> dict[str, Any]:
     return outdated
 
 
-def _tuned(found: DeploymentResponse, plan: Planned) -> Iterator[str]:
+def _tuned(found: DeploymentResponse, plan: ProjectDeployment) -> Iterator[str]:
     """Name what the operator has set otherwise than prefect.yaml."""
     limit = found.global_concurrency_limit.limit if found.global_concurrency_limit else None
     strategy = found.concurrency_options and found.concurrency_options.collision_strategy.value

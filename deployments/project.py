@@ -19,7 +19,7 @@ SETTINGS: Final = ROOT / "deployments" / "settings"
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class ProjectDeployment:
     """A deployment as prefect.yaml describes it."""
 
     name: str
@@ -54,13 +54,13 @@ class Planned:
         return schema
 
 
-def planned() -> tuple[Planned, ...]:
+def planned() -> tuple[ProjectDeployment, ...]:
     """Read all deployments of prefect.yaml, in its order."""
     document: dict[str, Any] = YAML(typ="safe").load(PROJECT)
     return tuple(_planned(each, document["pull"]) for each in document["deployments"])
 
 
-def planned_for(flow: str) -> Planned:
+def planned_for(flow: str) -> ProjectDeployment:
     """Read how prefect.yaml deploys a flow of this name."""
     (found,) = (each for each in planned() if each.name == flow)
     return found
@@ -85,8 +85,8 @@ def _title(name: str) -> str:
     return f"{words[:1].upper()}{words[1:]}".replace("Ssh", "SSH")
 
 
-def _planned(said: dict[str, Any], pull: list[dict[str, Any]]) -> Planned:
-    return Planned(
+def _planned(said: dict[str, Any], pull: list[dict[str, Any]]) -> ProjectDeployment:
+    return ProjectDeployment(
         name=said["name"],
         entrypoint=said["entrypoint"],
         description=said["description"],

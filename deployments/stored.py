@@ -7,8 +7,8 @@ from uuid import UUID
 
 from pydantic import Field
 
+from tradewind.model.ledger import ReplicaState
 from tradewind.model.record import Record
-from tradewind.model.replica import ReplicaState
 from tradewind.model.requests import TransferRequest
 
 

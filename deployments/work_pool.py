@@ -32,7 +32,7 @@ _PENDING_ALONE: Final = 90
 _WITHOUT_PROCESS: Final = {"Suspended", "AwaitingConcurrencySlot"}
 
 
-class Working(Record):
+class TakenRun(Record):
     """A run that a worker has taken."""
 
     name: str
@@ -40,7 +40,7 @@ class Working(Record):
     since: str
 
     def sentence(self) -> str:
-        """Say it to a person."""
+        """Write it for a person."""
         waits = " (it waits for a person: `tradewind answer`)" if self.state == "Paused" else ""
         return f"{self.name}: {self.state} since {self.since}{waits}"
 
@@ -52,14 +52,14 @@ class AbandonedRun(Record):
     name: str
 
     def sentence(self) -> str:
-        """Say it to a person."""
+        """Write it for a person."""
         return (
             f"{self.name}: taken by a worker that ended before it began; not waited for."
             f" Begin it anew, and remove it: prefect flow-run delete {self.id}"
         )
 
 
-class Pool:
+class WorkPool:
     """The pool that the deployments of prefect.yaml name."""
 
     def __init__(self, client: SyncPrefectClient, name: str) -> None:
@@ -74,7 +74,7 @@ class Pool:
         """Let workers take runs again."""
         self._set_paused(is_paused=False)
 
-    def working(self) -> list[Working]:
+    def working(self) -> list[TakenRun]:
         """List the runs that a worker has taken and that have not ended, by name."""
         found = self._taken()
         working = [_working(run) for run in found if not self._is_abandoned(run)]
@@ -124,11 +124,11 @@ class Pool:
 
 
 @contextmanager
-def pool() -> Iterator[Pool]:
+def pool() -> Iterator[WorkPool]:
     """Lend the work pool on the server that PREFECT_API_URL names."""
     (name,) = {each.pool for each in planned()}
     with told_apart(), get_client(sync_client=True) as client:
-        yield Pool(client, name)
+        yield WorkPool(client, name)
 
 
 def missing_worker() -> Advice | None:
@@ -146,7 +146,7 @@ def missing_worker() -> Advice | None:
     )
 
 
-def _working(run: FlowRun) -> Working:
+def _working(run: FlowRun) -> TakenRun:
     began = run.start_time or run.expected_start_time
     since = began.astimezone().strftime("%Y-%m-%d %H:%M:%S") if began else "now"
-    return Working(name=run.name, state=run.state_name or "", since=since)
+    return TakenRun(name=run.name, state=run.state_name or "", since=since)

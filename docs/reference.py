@@ -22,27 +22,25 @@ from blocks.endpoint import LibvirtEndpoint
 from cli.commands.endpoints import ListedEndpoint, SeenEndpoint
 from cli.commands.images import ListedImages
 from cli.main import app
-from cli.transfer_details import Detail
-from cli.transfer_tables import Standing
+from cli.transfer_details import TransferDetail
+from cli.transfer_tables import ListedTransfer
 from deployments.stored import Stored
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.groups import GroupReport, GroupRequest
-from tradewind.model.kept import Kept
+from tradewind.model.ledger import Kept
 from tradewind.model.migrate import MigrateReport, MigrateRequest
 from tradewind.model.options import NOT_FOR_ONE_RUN, OptionFields
 from tradewind.model.overview import MachineOverview
 from tradewind.model.preflight import PreflightReport
-from tradewind.model.removal import RemovalReport, RemovalRequest
 from tradewind.model.report import DeployReport, SweepReport, TransferReport
-from tradewind.model.requests import TransferRequest
+from tradewind.model.requests import DeployRequest, RemovalReport, RemovalRequest, TransferRequest
 
 _BLOCKS: Final = (LibvirtEndpoint, DiskImageFolder)
 _REQUESTS: Final = (TransferRequest, DeployRequest, MigrateRequest, GroupRequest, RemovalRequest)
 # By the command that prints it; what is a list is an array of them.
 _PRINTED: Final = (
     MachineOverview,
-    Standing,
-    Detail,
+    ListedTransfer,
+    TransferDetail,
     Stored,
     ListedEndpoint,
     SeenEndpoint,
@@ -61,7 +59,7 @@ _JSON: Final = """What commands print with `--json`.
 | command | prints |
 |---|---|
 | `machines list` | array of MachineOverview |
-| `transfer list`, `status` | array of Standing |
+| `transfer list`, `status` | array of ListedTransfer |
 | `transfer show` | Detail |
 | `kept list` | array of Kept |
 | `schedule list` | array of Stored |
@@ -169,7 +167,7 @@ def _kind(field: FieldInfo) -> str:
 
 
 def _spoken(annotation: Any) -> str:
-    """Say a type as a person would: "text", "a or b", "list of number"."""
+    """Write a type as a person would: "text", "a or b", "list of number"."""
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _spoken(inner[0])

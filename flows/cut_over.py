@@ -24,8 +24,8 @@ def cut_over(cutover: Cutover) -> CutoverResult:
     """Shut the machine down when the worker is ready, send the last changes, and deploy."""
     env, machine, request = cutover.env, cutover.machine, cutover.request.transfer
     limits = load_limits(request, env.options)
-    ground = survey(env, len(machine.disks))
-    what = Replication(env, cutover.source, request, limits, ground)
+    surveyed = survey(env, len(machine.disks))
+    what = Replication(env, cutover.source, request, limits, surveyed)
     last = replicate_once(what, machine, partial(shut_off, cutover))
     deployed = deploy(release(cutover))
     cutover.clock.deployed(deployed)

@@ -14,7 +14,7 @@ from tasks.operate.removals import (
     remove_volumes,
 )
 from tasks.publish import publish_removal
-from tradewind.model.removal import RemovalReport, RemovalRequest
+from tradewind.model.requests import RemovalReport, RemovalRequest
 
 
 @flow(flow_run_name="delete-replica-{request.machine}")

@@ -22,11 +22,11 @@ def migrate(request: MigrateRequest) -> MigrateReport:
     env = load_environment(request.transfer)
     refuse_unfinished(env, request)
     source = load_source(request.transfer, env.options)
-    ground = survey(env, 0)
+    surveyed = survey(env, 0)
     load_guest_keys(request.deploy_options)  # a name that nothing has is refused before the outage
     machine = inspect_machine(source, request.machine)
     require_movable(machine)
-    check_target(env, request, machine, ground)
+    check_target(env, request, machine, surveyed)
     near = approach(request, transfer)
 
     # Days may have passed, on both sides.

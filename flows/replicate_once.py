@@ -19,11 +19,10 @@ from tasks.transfer.sources import snapshot
 from tasks.transfer.streams import start_writer, stream_disks
 from tasks.transfer.volumes import plan_replica, reconcile_volumes, replica_volumes
 from tasks.transfer.workers import attached, worker_vm
-from tradewind.model.label import Purpose
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.report import Streamed, TransferReport
 from tradewind.model.requests import TransferRequest
-from tradewind.model.run import Run
+from tradewind.model.run import Purpose, Run
 from tradewind.ports import DataSource
 
 
@@ -35,7 +34,7 @@ class Replication:
     source: DataSource
     request: TransferRequest
     limits: BandwidthLimits
-    ground: DestinationContext
+    surveyed: DestinationContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +63,8 @@ def replicate_once(
             with attempt:
                 volumes = replica_volumes(env, run.transfer)
                 since = last_checkpoint(env, run, machine, volumes)
-                with worker_vm(env.destination, what.ground, run.label(Purpose.TRANSFER)) as worker:
-                    with attached(env.destination, worker, volumes):
+                with worker_vm(env, what.surveyed, run.label(Purpose.TRANSFER)) as worker:
+                    with attached(env, worker, volumes):
                         writer = start_writer(env, worker, volumes)
                         with at_its_moment(run) as now:
                             with snapshot(source, request, now, run, since) as frozen:

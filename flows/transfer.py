@@ -28,10 +28,10 @@ def transfer(request: TransferRequest) -> TransferReport:
     limits = load_limits(request, env.options)
     machine = inspect_machine(source, request.machine)
     require_readable(machine)
-    ground = survey(env, len(machine.disks))
+    surveyed = survey(env, len(machine.disks))
     look_at_lag(env, request, machine)
     with slots(request):
-        what = Replication(env, source, request, limits, ground)
+        what = Replication(env, source, request, limits, surveyed)
         done = replicate_once(what, machine, lambda _run: nullcontext(machine))
         retire_checkpoints(source, machine, done.run, done.streamed.checkpoint)
     return publish_transfer(done.report)

@@ -23,7 +23,7 @@ _SETTINGS: Final = re.compile(r"^Acquire::(Check-|Retries|(http|https)::(Proxy|V
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class AptArchive:
     """One archive of binary packages, for one suite."""
 
     uri: str
@@ -32,7 +32,7 @@ class Source:
     signed_by: str = ""
 
 
-def debian_sources(release: str, etc: Path = ETC) -> tuple[Source, ...]:
+def debian_sources(release: str, etc: Path = ETC) -> tuple[AptArchive, ...]:
     """Find this machine's sources of a Debian release, updates and security included.
 
     Where it has none, those of its own release serve: Debian's archives hold all releases.
@@ -52,7 +52,7 @@ def debian_sources(release: str, etc: Path = ETC) -> tuple[Source, ...]:
     )
 
 
-def _as_another_release(found: Iterable[Source], release: str) -> Iterator[Source]:
+def _as_another_release(found: Iterable[AptArchive], release: str) -> Iterator[AptArchive]:
     """Ask the archives of this machine's own release for another one: Debian's have all of them.
 
     Backports and what is proposed are left out, as `is_debian` leaves them out.
@@ -75,12 +75,12 @@ def sources_files(etc: Path, environment: Mapping[str, str]) -> tuple[Path, ...]
     )
 
 
-def parse(text: str, suffix: str) -> Iterator[Source]:
+def parse(text: str, suffix: str) -> Iterator[AptArchive]:
     """Read one file: `.sources` is deb822, anything else has one source per line."""
     return _parse_deb822(text) if suffix == ".sources" else _parse_lines(text)
 
 
-def is_debian(source: Source, release: str) -> bool:
+def is_debian(source: AptArchive, release: str) -> bool:
     """Tell Debian's own archive from others that use the names of its releases.
 
     The suite must be exact ("bookworm-pgdg" is somebody else's), the component main, and the key
@@ -93,7 +93,7 @@ def is_debian(source: Source, release: str) -> bool:
     return source.suite in suites and "main" in source.components and ours
 
 
-def render(sources: Iterable[Source]) -> str:
+def render(sources: Iterable[AptArchive]) -> str:
     """Write sources for a file system in the making: component main, Debian's keyring only."""
     return "".join(f"deb [signed-by={KEYRING}] {s.uri} {s.suite} main\n" for s in sources)
 
@@ -105,7 +105,7 @@ def settings() -> str:
     return "".join(f"{line}\n" for line in lines if _SETTINGS.match(line))
 
 
-def _parse_lines(text: str) -> Iterator[Source]:
+def _parse_lines(text: str) -> Iterator[AptArchive]:
     for line in text.splitlines():
         match = _ONE_LINE.match(line.split("#")[0].strip())
         if match:
@@ -113,10 +113,10 @@ def _parse_lines(text: str) -> Iterator[Source]:
             options = dict(
                 option.split("=", 1) for option in (match["options"] or "").split() if "=" in option
             )
-            yield Source(uri, suite, tuple(components), options.get("signed-by", ""))
+            yield AptArchive(uri, suite, tuple(components), options.get("signed-by", ""))
 
 
-def _parse_deb822(text: str) -> Iterator[Source]:
+def _parse_deb822(text: str) -> Iterator[AptArchive]:
     for paragraph in re.split(r"\n\s*\n", text):
         fields = _fields(paragraph)
         if "deb" not in fields.get("types", "").split() or fields.get("enabled") == "no":
@@ -124,7 +124,7 @@ def _parse_deb822(text: str) -> Iterator[Source]:
         for uri in fields.get("uris", "").split():
             for suite in fields.get("suites", "").split():
                 components = tuple(fields.get("components", "").split())
-                yield Source(uri, suite, components, fields.get("signed-by", ""))
+                yield AptArchive(uri, suite, components, fields.get("signed-by", ""))
 
 
 def _fields(paragraph: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from typing import Final
 from images import keys, qemu
 from images.cache import BuiltImage
 from images.commands import run
-from images.recipe import Hardware
+from images.recipe import TrialHardware
 from tradewind.errors import TradewindError
 from tradewind.waiting import wait_for
 from tradewind.worker.keys import new_key_pair
@@ -26,7 +26,7 @@ _HOST: Final = "guest"
 
 
 @dataclass(frozen=True, slots=True)
-class Guest:
+class BootedImage:
     """A running guest. `folder` holds its overlays, its console log and how to log in."""
 
     process: subprocess.Popen[bytes]
@@ -87,7 +87,9 @@ class Guest:
 
 
 @contextmanager
-def started(image: BuiltImage, hardware: Hardware, more: Sequence[str] = ()) -> Iterator[Guest]:
+def started(
+    image: BuiltImage, hardware: TrialHardware, more: Sequence[str] = ()
+) -> Iterator[BootedImage]:
     """Lend a guest that runs on overlays over the image's disks; it is ended at the end.
 
     `more` are further words for QEMU.
@@ -102,12 +104,12 @@ def started(image: BuiltImage, hardware: Hardware, more: Sequence[str] = ()) -> 
         argv += [*_firmware(image, folder), *more]
         with subprocess.Popen(argv, stdin=subprocess.DEVNULL) as process:
             try:
-                yield Guest(process, folder, port, time.monotonic())
+                yield BootedImage(process, folder, port, time.monotonic())
             finally:
                 process.kill()
 
 
-def _write_keys(hardware: Hardware, folder: Path) -> Path | None:
+def _write_keys(hardware: TrialHardware, folder: Path) -> Path | None:
     """Put what logs in into the folder; the guest gets its half from a seed or has it already."""
     if not hardware.seed:
         keys.write_private(folder / "key", keys.guest_key().read_text())

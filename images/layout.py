@@ -26,7 +26,7 @@ BUILDER: Final = ("layout.py", "rpm.py", "stacking.py", "stacked.py", "standin.p
 _NAMESPACE: Final = uuid.UUID("5a1c64a5-6f0a-4a55-8a0f-6b9c7f5a9e02")
 
 
-class Disk(Record):
+class GptDisk(Record):
     """A disk with a GPT."""
 
     name: str
@@ -66,7 +66,7 @@ class VolumeGroup(Record):
     volumes: dict[str, int]
 
 
-class FileSystem(Record):
+class FileSystemRecipe(Record):
     """What is on a device, and where it is mounted; `known_as` is how fstab calls the device.
 
     A btrfs has `subvolumes`, each made in this order and mounted where it says, if anywhere;
@@ -88,12 +88,12 @@ class Layout(Record):
     """The whole stack of one recipe."""
 
     firmware: Literal["bios", "uefi"]
-    disks: tuple[Disk, ...]
+    disks: tuple[GptDisk, ...]
     partitions: tuple[Partition, ...]
     arrays: tuple[Array, ...] = ()
     encrypted: tuple[Encrypted, ...] = ()
     volume_groups: tuple[VolumeGroup, ...] = ()
-    filesystems: tuple[FileSystem, ...]
+    filesystems: tuple[FileSystemRecipe, ...]
     samples: SampleFiles
 
     def device(self, name: str) -> str:
@@ -135,7 +135,7 @@ def identity(recipe: Recipe, name: str) -> uuid.UUID:
     return uuid.uuid5(_NAMESPACE, f"{recipe.name}/{name}")
 
 
-def spec(recipe: Recipe, filesystem: FileSystem) -> str:
+def spec(recipe: Recipe, filesystem: FileSystemRecipe) -> str:
     """Say how the guest calls a file system: as its layout wants it, else by UUID."""
     if filesystem.known_as:
         return filesystem.known_as
@@ -151,7 +151,7 @@ def fstab(recipe: Recipe, layout: Layout) -> str:
     return "".join(f"{line}\n" for line in sorted(lines, key=lambda line: line.split()[1]))
 
 
-def _fstab_lines(recipe: Recipe, filesystem: FileSystem) -> Iterator[str]:
+def _fstab_lines(recipe: Recipe, filesystem: FileSystemRecipe) -> Iterator[str]:
     device = spec(recipe, filesystem)
     if filesystem.kind == "swap":
         yield f"{device} none swap sw 0 0"

@@ -7,7 +7,7 @@ from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Final
 
-from images.recipe import Hardware
+from images.recipe import TrialHardware
 
 LOOPBACK: Final = "127.0.0.1"
 UEFI: Final = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
@@ -21,7 +21,7 @@ SLOTS: Final = (
 
 
 def command(
-    hardware: Hardware, disks: list[Path], seed: Path | None, console: Path, ssh_port: int
+    hardware: TrialHardware, disks: list[Path], seed: Path | None, console: Path, ssh_port: int
 ) -> list[str]:
     """Compose the command for one machine; SSH is forwarded from a port on loopback.
 
@@ -42,7 +42,7 @@ def command(
     # fmt: on
 
 
-def network(hardware: Hardware, ssh_port: int) -> str:
+def network(hardware: TrialHardware, ssh_port: int) -> str:
     """Describe QEMU's own little network, around the guest's address if it has a fixed one."""
     forward = f"hostfwd=tcp:{LOOPBACK}:{ssh_port}"
     if not hardware.address:
@@ -52,7 +52,7 @@ def network(hardware: Hardware, ssh_port: int) -> str:
     return f"user,id=net,restrict=on,net={guest.network},host={gateway},{forward}-{guest.ip}:22"
 
 
-def drive(hardware: Hardware, number: int, disk: Path) -> Iterator[str]:
+def drive(hardware: TrialHardware, number: int, disk: Path) -> Iterator[str]:
     """Attach one disk to the recipe's bus."""
     device = {"virtio": "virtio-blk-pci", "sata": f"ide-hd,bus=ide.{number}"}[hardware.bus]
     yield "-drive"

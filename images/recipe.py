@@ -43,7 +43,7 @@ class DiskRecipe(Record):
     samples: SampleFiles | None = None
 
 
-class Hardware(Record):
+class TrialHardware(Record):
     """What `python -m images boot` gives the image to run on."""
 
     bus: Literal["virtio", "sata"]
@@ -87,7 +87,7 @@ class Recipe(TreeRecipe):
     kernel_arguments: str
     guest_key: bool = Field(default=False, description="bake in the login key and stable host keys")
     disks: tuple[DiskRecipe, ...]
-    hardware: Hardware
+    hardware: TrialHardware
 
     @property
     def folder(self) -> Path:

@@ -83,7 +83,7 @@ def pack(root: Path, work: Path) -> Path:
     return archive
 
 
-def _blank(work: Path, disk: layout.Disk) -> Path:
+def _blank(work: Path, disk: layout.GptDisk) -> Path:
     path = work / f"{disk.name}.qcow2"
     run(["qemu-img", "create", "-q", "-f", "qcow2", path, f"{disk.size_gib}G"])
     return path

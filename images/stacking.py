@@ -13,7 +13,7 @@ from typing import Final
 
 from images.layout import (
     Encrypted,
-    FileSystem,
+    FileSystemRecipe,
     Layout,
     Partition,
     array_uuid,
@@ -105,7 +105,7 @@ def _volume_groups(layout: Layout) -> Iterator[str]:
             yield f"lvcreate --quiet --name={name} --size={size}m {group.name} >/dev/null"
 
 
-def _filesystem(recipe: Recipe, layout: Layout, filesystem: FileSystem) -> Iterator[str]:
+def _filesystem(recipe: Recipe, layout: Layout, filesystem: FileSystemRecipe) -> Iterator[str]:
     device = layout.device(filesystem.on)
     uuid = identity(recipe, filesystem.on)
     label = f"-L '{filesystem.label}'" if filesystem.label else ""

@@ -2,10 +2,10 @@
 """What `python -m images boot` does and prints."""
 
 from images import boot, recipe
-from images.boot import Guest
+from images.boot import BootedImage
 from images.builder import build
 from images.commands import say
-from images.recipe import Hardware
+from images.recipe import TrialHardware
 from tradewind.errors import LateError
 
 
@@ -16,7 +16,7 @@ def try_image(name: str, cpu: str, bus: str, timeout: float) -> None:
     """
     wanted = recipe.load(name).hardware
     chosen = {"cpu": cpu or wanted.cpu, "bus": bus or wanted.bus}
-    hardware = Hardware.model_validate(wanted.model_dump() | chosen)
+    hardware = TrialHardware.model_validate(wanted.model_dump() | chosen)
     image = build(name)
     say(
         f"image {name}: starting {image.digest} under TCG, CPU {hardware.cpu}, {hardware.bus} disks"
@@ -30,7 +30,7 @@ def try_image(name: str, cpu: str, bus: str, timeout: float) -> None:
         guest.power_off()
 
 
-def report(guest: Guest, name: str, timeout: float) -> None:
+def report(guest: BootedImage, name: str, timeout: float) -> None:
     """Say when SSH let us in, and what took longest until then."""
     say(f"image {name}: logged in over SSH {guest.wait_for_login(timeout):.1f} s after the start")
     say(

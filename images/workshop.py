@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from images import boot, qemu, recipe
-from images.boot import Guest
+from images.boot import BootedImage
 from images.cache import BuiltImage
 from images.commands import run
 from images.disk import FIRST_SECTOR, SECTOR
@@ -25,7 +25,7 @@ _START_SECONDS: Final = 300
 @contextmanager
 def opened(
     worker: BuiltImage, disks: Mapping[str, Path], variables: Path | None, work: Path
-) -> Iterator[Guest]:
+) -> Iterator[BootedImage]:
     """Lend a running workshop; at the end it is powered off in order, so that all is written.
 
     `disks` are files by the serial they get: qcow2 to be written, raw to be read. `variables` are

@@ -32,5 +32,5 @@ def start(plan: HostPlan) -> None:
 
 
 def is_running(plan: HostPlan, daemon: Daemon) -> bool:
-    """Say whether the daemon lives in this host."""
+    """Return whether the daemon lives in this host."""
     return namespaces.daemon(plan, daemon.name, daemon.name) is not None

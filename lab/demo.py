@@ -38,8 +38,7 @@ def run(console: Console) -> None:
     _say(console, "3/5  transfer: its disks are replicated while it runs")
     from flows.deploy import deploy  # noqa: PLC0415 - Prefect reads its settings at import
     from flows.transfer import transfer  # noqa: PLC0415
-    from tradewind.model.deploy_request import DeployRequest  # noqa: PLC0415
-    from tradewind.model.requests import TransferRequest  # noqa: PLC0415
+    from tradewind.model.requests import DeployRequest, TransferRequest  # noqa: PLC0415
 
     names = {
         "machine": demo_machine.NAME,

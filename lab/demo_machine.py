@@ -4,7 +4,7 @@
 from typing import Final
 
 from lab import machines
-from lab.machines import Machine
+from lab.machines import LabMachine
 from lab.records import LabHost
 from tradewind.model.host import HostAccess
 
@@ -12,7 +12,7 @@ NAME: Final = "demo"
 RECIPE: Final = "debian12-bios"
 ADDRESS: Final = "198.18.10.50"
 
-MACHINE: Final = Machine(
+MACHINE: Final = LabMachine(
     name=NAME,
     recipe=RECIPE,
     uuid="7f6f3c1e-5f0b-4a57-9f0f-0d3a6a1f2c01",

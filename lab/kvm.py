@@ -31,7 +31,7 @@ _DISK_SIZE: Final = 1 << 20  # SeaBIOS does not boot from an AHCI disk of one se
 
 
 def works() -> bool:
-    """Say whether a guest of the kind that libvirt makes runs on hardware virtualization.
+    """Return whether a guest of the kind that libvirt makes runs on hardware virtualization.
 
     With the host's own CPU model and in little time, because /dev/kvm can be there and be useless:
     on a cloud machine QEMU aborted on `-cpu host` ("failed to set MSR 0x10a"), and with QEMU's
@@ -44,13 +44,13 @@ def works() -> bool:
 
 
 def extended(cpuinfo: str) -> bool:
-    """Say whether a processor has extensions for virtualization, by Linux' /proc/cpuinfo."""
+    """Return whether a processor has extensions for virtualization, by Linux' /proc/cpuinfo."""
     lines = [line for line in cpuinfo.splitlines() if line.startswith("flags")]
     return any({"vmx", "svm"} & set(line.split()) for line in lines)
 
 
 def boots(accelerator: str, cpu: str) -> bool:
-    """Say whether the boot sector runs to its end with this accelerator and CPU model."""
+    """Return whether the boot sector runs to its end with this accelerator and CPU model."""
     sector = _BOOT_SECTOR.ljust(510, b"\0") + b"\x55\xaa"
     with tempfile.NamedTemporaryFile(prefix="tradewind-probe-") as disk:
         disk.write(sector)

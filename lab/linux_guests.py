@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from lab.machines import Machine
+from lab.machines import LabMachine
 from lab.segments import Segment
 
 
@@ -16,7 +16,7 @@ class LinuxGuest:
     one, the guest is to keep its address (set_dhcp off), without one it is to ask for a new one.
     """
 
-    machine: Machine
+    machine: LabMachine
     host_name: str
     layout: str
     files: str
@@ -31,7 +31,7 @@ class LinuxGuest:
 
 
 UEFI_LVM: Final = LinuxGuest(
-    Machine(
+    LabMachine(
         name="debian12-uefi-lvm",
         recipe="debian12-uefi-lvm",
         uuid="7f6f3c1e-5f0b-4a57-9f0f-0d3a6a1f2c11",
@@ -45,7 +45,7 @@ UEFI_LVM: Final = LinuxGuest(
     uefi=True,
 )
 BTRFS: Final = LinuxGuest(
-    Machine(
+    LabMachine(
         name="debian12-btrfs",
         recipe="debian12-btrfs",
         uuid="7f6f3c1e-5f0b-4a57-9f0f-0d3a6a1f2c12",
@@ -57,7 +57,7 @@ BTRFS: Final = LinuxGuest(
     files="/home/files",
 )
 LUKS_RAID: Final = LinuxGuest(
-    Machine(
+    LabMachine(
         name="debian12-luks-raid",
         recipe="debian12-luks-raid",
         uuid="7f6f3c1e-5f0b-4a57-9f0f-0d3a6a1f2c13",
@@ -71,7 +71,7 @@ LUKS_RAID: Final = LinuxGuest(
     passphrase="known to the lab",  # noqa: S106 - as in the image's layout.toml
 )
 RED_HAT: Final = LinuxGuest(
-    Machine(
+    LabMachine(
         name="redhat-standin",
         recipe="redhat-standin",
         uuid="7f6f3c1e-5f0b-4a57-9f0f-0d3a6a1f2c14",
@@ -84,7 +84,7 @@ RED_HAT: Final = LinuxGuest(
     segment=Segment("198.18.32"),
 )
 SUSE: Final = LinuxGuest(
-    Machine(
+    LabMachine(
         name="suse-standin",
         recipe="suse-standin",
         uuid="7f6f3c1e-5f0b-4a57-9f0f-0d3a6a1f2c15",

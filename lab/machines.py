@@ -54,7 +54,7 @@ _UEFI: Final = """\
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class LabMachine:
     """An image that a host gets as a machine; `address` is where the guest answers on its own."""
 
     name: str
@@ -64,7 +64,7 @@ class Machine:
     address: str
 
 
-def install(machine: Machine, host: LabHost, *, kvm: bool) -> None:
+def install(machine: LabMachine, host: LabHost, *, kvm: bool) -> None:
     """Put the image's disks into the host's pool and define the machine, shut off."""
     built = images.build(machine.recipe)
     plan = namespaces.plan_of(host)
@@ -78,7 +78,7 @@ def install(machine: Machine, host: LabHost, *, kvm: bool) -> None:
     call(namespaces.enter(plan, ["virsh", "define", "/dev/stdin"]), stdin=xml)
 
 
-def describe(machine: Machine, built: BuiltImage, *, kvm: bool) -> str:
+def describe(machine: LabMachine, built: BuiltImage, *, kvm: bool) -> str:
     """Write the machine's domain XML."""
     variables = _VARIABLES.format(name=machine.name)
     return _XML.format(
@@ -91,7 +91,7 @@ def describe(machine: Machine, built: BuiltImage, *, kvm: bool) -> str:
     )
 
 
-def _devices(machine: Machine, built: BuiltImage) -> Iterator[str]:
+def _devices(machine: LabMachine, built: BuiltImage) -> Iterator[str]:
     for letter, disk in zip("abcdef", built.disks, strict=False):
         yield _DISK.format(file=f"{machine.name}-{disk.name}", letter=letter)
     for index in range(1, _FIRST_BUS + len(machine.macs)):
@@ -100,12 +100,12 @@ def _devices(machine: Machine, built: BuiltImage) -> Iterator[str]:
         yield _NIC.format(mac=mac, bus=bus)
 
 
-def start(machine: Machine, host: LabHost) -> None:
+def start(machine: LabMachine, host: LabHost) -> None:
     """Start the machine."""
     virsh(namespaces.plan_of(host), "start", machine.name)
 
 
-def remove(machine: Machine, host: LabHost) -> None:
+def remove(machine: LabMachine, host: LabHost) -> None:
     """Take the machine away again, with its disks; it may run, or not be there."""
     plan = namespaces.plan_of(host)
     off = ["virsh", "destroy", machine.name]

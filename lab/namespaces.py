@@ -37,7 +37,7 @@ def open_namespaces(plan: HostPlan, *, kvm: bool) -> None:
 
 
 def _mounts(plan: HostPlan) -> list[str]:
-    """Say what is seen where: pairs of a source and a target."""
+    """Return what is seen where: pairs of a source and a target."""
     kvm = Path("/dev/kvm")
     words = [str(plan.folder / "kvm"), str(kvm)] if kvm.exists() else []
     folders = [Path("/", name) for name in files.MOUNTED]

@@ -13,7 +13,7 @@ from lab.records import HOSTS, HostPlan, Lab, LabHost
 from tradewind.units import human_size
 
 
-class Guest(NamedTuple):
+class ListedDomain(NamedTuple):
     """A domain of a host, as `virsh list` shows it."""
 
     name: str
@@ -30,13 +30,13 @@ def _stopped(plan: HostPlan) -> list[daemons.Daemon]:
     return [each for each in daemons.DAEMONS if not daemons.is_running(plan, each)]
 
 
-def guests(plan: HostPlan) -> list[Guest]:
+def guests(plan: HostPlan) -> list[ListedDomain]:
     """Return the host's domains; none when its libvirtd does not run."""
     if namespaces.daemon(plan, "libvirtd", "libvirtd") is None:
         return []
     listing = call(namespaces.enter(plan, ["virsh", "-q", "list", "--all"])).stdout
     rows = [line.split(maxsplit=2) for line in listing.splitlines() if line.strip()]
-    return [Guest(name, state.strip()) for _, name, state in rows]
+    return [ListedDomain(name, state.strip()) for _, name, state in rows]
 
 
 def show(console: Console, lab: Lab) -> None:

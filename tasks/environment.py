@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Steps that turn the names in a request into what they stand for, and look before they leap."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from blocks.endpoint import LibvirtEndpoint
@@ -9,15 +10,13 @@ from blocks.provider_options import ProviderOptionsBlock
 from blocks.sources import block_of
 from tasks.step import step
 from tradewind.host import facts, validate
-from tradewind.host.connection import connect
-from tradewind.model.deploy_request import ReplicaName
+from tradewind.host.connection import Connection, connect
+from tradewind.ledger import Ledger, open_ledger
 from tradewind.model.groups import GroupRequest
-from tradewind.model.host import HostAccess, HostFacts
+from tradewind.model.host import HostAccess, HostFacts, WorkerSpec
 from tradewind.model.options import ProviderOptions
 from tradewind.model.record import Record
-from tradewind.model.removal import RemovalRequest
-from tradewind.model.requests import SourceKind, TransferRequest
-from tradewind.model.worker import WorkerSpec
+from tradewind.model.requests import RemovalRequest, ReplicaName, SourceKind, TransferRequest
 from tradewind.ports import DataSource
 from tradewind.units import GiB, MiB
 from tradewind.worker import lifecycle
@@ -32,6 +31,14 @@ class Environment:
 
     options: ProviderOptions
     destination: HostAccess
+
+    def ledger(self) -> AbstractContextManager[Ledger]:
+        """Open the ledger that the options name."""
+        return open_ledger(self.options.sqlite_database_file)
+
+    def connect(self) -> AbstractContextManager[Connection]:
+        """Lend a libvirt connection to the destination."""
+        return connect(self.destination)
 
 
 class DestinationContext(Record):
@@ -72,7 +79,7 @@ def open_source(kind: SourceKind, name: str, options: ProviderOptions) -> DataSo
 @step("survey-{env.destination.host}")
 def survey(env: Environment, disk_slots: int) -> DestinationContext:
     """Ask the destination what it offers; say at once everything that is missing."""
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         options, found = env.options, list[str]()
         validate.require_all(
             [

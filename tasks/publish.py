@@ -18,8 +18,8 @@ from tradewind.model.groups import GroupReport
 from tradewind.model.migrate import GivenUp, MigrateReport
 from tradewind.model.preflight import PreflightReport
 from tradewind.model.proof import KeptEvidence
-from tradewind.model.removal import RemovalReport
 from tradewind.model.report import DeployReport, FailedBoot, SweepReport, TransferReport
+from tradewind.model.requests import RemovalReport
 from tradewind.reports.deploy import deploy_markdown, failed_boot_markdown, picture
 from tradewind.reports.groups import group_markdown
 from tradewind.reports.markdown import literal

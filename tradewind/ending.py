@@ -39,7 +39,7 @@ _REMEDY: Final = "tradewind status says what is open, tradewind sweep removes wh
 _HEARD: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 
 
-class _Clock:
+class _Deadline:
     """When this process has to be gone, and what it holds until then."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class _Clock:
         self.ear: socket.socket | None = None
 
 
-_clock: Final = _Clock()
+_clock: Final = _Deadline()
 _changing: Final = threading.Lock()
 
 

@@ -5,6 +5,7 @@ import re
 from typing import Final
 
 LONGEST_LINE: Final = 200
+_LONGEST_NAME: Final = 120
 
 # ECMA-48: sequences that move the cursor go to another line, all others have no width; then
 # strings up to their terminator (window titles), two-byte escapes, and the rest of C0, C1 and DEL.
@@ -29,3 +30,12 @@ def excerpt(text: str, count: int = 40) -> str:
 def plain(text: str, longest: int = LONGEST_LINE) -> str:
     """Make one line of what a guest said, without anything that steers a terminal."""
     return " ".join(readable(text).split())[:longest]
+
+
+def printable(text: str) -> str:
+    """Show what a guest calls a thing: each character that steers or shows nothing is told by one.
+
+    A label, a volume's name or an os-release file may hold escape sequences for a terminal.
+    """
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return shown if len(shown) <= _LONGEST_NAME else shown[: _LONGEST_NAME - 1] + "…"

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from tradewind.model.guest import GuestOS, MorphOptions, Outcome, Reach
+from tradewind.model.guest import ChrootAccess, GuestOS, MorphOptions, Outcome
 from tradewind.model.machine import Disk, MachineSummary, VirtualMachine
 from tradewind.model.migrate import ShutDown
 from tradewind.model.overview import MachineOverview
 from tradewind.model.progress import DiskProgress
 from tradewind.model.run import Run
-from tradewind.model.source_findings import SourceFindings
+from tradewind.model.source import SourceFindings
 from tradewind.model.storage import Checkpoint, Extent, Tracking
 
 ProgressListener = Callable[[DiskProgress], None]
@@ -43,7 +43,7 @@ class DataSource(Protocol):
         ...
 
     def preflight_source(self, machine: VirtualMachine) -> SourceFindings:
-        """Say what would keep the machine from being read; nothing is changed."""
+        """Return what would keep the machine from being read; nothing is changed."""
         ...
 
     def snapshot(
@@ -114,11 +114,11 @@ class Snapshot(Protocol):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Say what a person has to know of it, as things are now; for the report."""
+        """Return what a person has to know of it, as things are now; for the report."""
         ...
 
     def tracking(self, disk: Disk) -> Tracking:
-        """Say whether clean ranges of this disk are known, and if not, why."""
+        """Return whether clean ranges of this disk are known, and if not, why."""
         ...
 
     def extents(self, disk: Disk) -> Iterable[Extent]:
@@ -222,7 +222,7 @@ class GuestTree(Protocol):
         ...
 
     def present(self, *paths: str) -> tuple[str, ...]:
-        """Say which of these paths exist, in their order."""
+        """Return which of these paths exist, in their order."""
         ...
 
     def read_text(self, path: str) -> str:
@@ -262,7 +262,7 @@ class GuestTree(Protocol):
         *,
         timeout: float = 60,
         check: bool = True,
-        reach: Reach = Reach.FILES,
+        reach: ChrootAccess = ChrootAccess.FILES,
     ) -> Completed:
         """Run a command inside the guest's root; LateError names it when it did not end."""
         ...
@@ -308,7 +308,7 @@ class PackageSystem(Protocol):
         ...
 
     def leaving_with(self, *packages: str) -> frozenset[str]:
-        """Say what else would be removed with these packages; nothing is changed."""
+        """Return what else would be removed with these packages; nothing is changed."""
         ...
 
     def remove(self, *packages: str) -> None:

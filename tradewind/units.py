@@ -12,7 +12,7 @@ _STEPS: Final = (("TiB", TiB), ("GiB", GiB), ("MiB", MiB), ("KiB", KiB))
 
 
 def human_size(size: float) -> str:
-    """Say a number of bytes with its largest fitting unit: "1.5 GiB"."""
+    """Write a number of bytes with its largest fitting unit: "1.5 GiB"."""
     for name, unit in _STEPS:
         if size >= unit:
             return f"{size / unit:.1f} {name}"
@@ -20,12 +20,12 @@ def human_size(size: float) -> str:
 
 
 def human_rate(size: float, seconds: float) -> str:
-    """Say bytes over seconds: "85.0 MiB/s"; "–" when no time has passed."""
+    """Write bytes over seconds: "85.0 MiB/s"; "–" when no time has passed."""
     return f"{human_size(size / seconds)}/s" if seconds > 0 else "–"
 
 
 def human_duration(seconds: float) -> str:
-    """Say seconds as a person does: "8.2 s", "3 min 20 s", "2 h 05 min"."""
+    """Write seconds as a person does: "8.2 s", "3 min 20 s", "2 h 05 min"."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -23,8 +23,8 @@ def _group() -> None:
 def forget(controller: Controller, options: Options = "default") -> None:
     """Mark a controller as permanently lost.
 
-    Its unfinished runs are treated as dead. Only somebody who knows can say so: if its flows still
-    run, two may write to one replica.
+    Its unfinished runs are treated as dead. Make sure that they are:
+    if its flows still run, two may write to one replica.
     """
     with ledger_of(options) as ledger:
         lost = ledger.give_up(controller)

@@ -131,7 +131,7 @@ def _deploy(
     **asked: Any,
 ) -> None:
     from flows.deploy import deploy as flow  # noqa: PLC0415 - Prefect takes seconds to import
-    from tradewind.model.deploy_request import DeployRequest  # noqa: PLC0415
+    from tradewind.model.requests import DeployRequest  # noqa: PLC0415
 
     request = DeployRequest(
         packages_folder=folder_of(packages_folder),

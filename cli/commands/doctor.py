@@ -22,8 +22,8 @@ def doctor(
 ) -> None:
     """Check the whole installation; report all problems at once.
 
-    Nothing is changed. The exit status is 1 when there is an error among them. No key and no
-    password is printed or written.
+    Changes nothing. Exits with 1 if any problem is an error. Keys and passwords are never printed
+    or written.
     """
     from deployments import doctor as looking  # noqa: PLC0415 - Prefect takes seconds to import
     from tradewind.errors import OptionError  # noqa: PLC0415

@@ -11,7 +11,7 @@ from rich.console import Console
 from tradewind.errors import LateError
 
 if TYPE_CHECKING:
-    from deployments.work_pool import Pool, Working
+    from deployments.work_pool import TakenRun, WorkPool
 
 console = Console()
 
@@ -25,9 +25,8 @@ def drain(
 ) -> None:
     """Pause the work pool and wait until nothing runs.
 
-    Then a worker can be restarted. What is started or comes due meanwhile waits until
-    `tradewind resume`. A worker that is stopped without this kills its flow runs, or leaves them to
-    themselves.
+    After that a worker can be restarted safely. Runs that are started or come due meanwhile wait
+    until `tradewind resume`. Stopping a worker without draining it kills or orphans its flow runs.
     """
     from deployments.work_pool import pool  # noqa: PLC0415 - Prefect takes seconds to import
 
@@ -50,14 +49,14 @@ def resume() -> None:
 
 
 def wait_until_idle(
-    found: "Pool", seconds: float | None, say: "Callable[[Sequence[Working]], None]"
+    found: "WorkPool", seconds: float | None, say: "Callable[[Sequence[TakenRun]], None]"
 ) -> None:
     """Return when no run of the pool has a process; say for which it waits, whenever they change.
 
     LateError: some still run; they are named.
     """
     deadline = None if seconds is None else time.monotonic() + seconds
-    said: Sequence[Working] = ()
+    said: Sequence[TakenRun] = ()
     while working := found.working():
         if working != said:
             say(working)
@@ -71,7 +70,7 @@ def wait_until_idle(
         time.sleep(EVERY)
 
 
-def _say(working: "Sequence[Working]") -> None:
+def _say(working: "Sequence[TakenRun]") -> None:
     console.print("waiting for:")
     for each in working:
         console.print(f"  {each.sentence()}", markup=False)

@@ -18,7 +18,7 @@ from cli.stored_uses import require_unused_by_transfers
 from tradewind.model.finding import Finding
 from tradewind.model.host import HostFacts, WorkerAccess
 from tradewind.model.record import Record
-from tradewind.model.source_care import (
+from tradewind.model.source import (
     FREEZE_TIMEOUT,
     RESERVE,
     RESERVE_PERCENT,
@@ -66,7 +66,7 @@ def add_endpoint(
         bool, typer.Option("--no-check", help="Save it without connecting to it.")
     ] = False,
 ) -> None:
-    """Check a host, and save it when it answers.
+    """Check a host, and save it if it answers.
 
     The five options before --replace apply to a source.
     """
@@ -150,8 +150,8 @@ class SeenEndpoint(Record):
 def validate_endpoint(name: BlockName, json: Json = False) -> None:
     """Connect to a host and check what a move needs.
 
-    All problems are reported at once. Nothing is changed: a machine of 1 MiB that is made for the
-    check is removed again.
+    All problems are reported at once. Makes a machine of 1 MiB for the check and removes it again;
+    changes nothing else.
     """
     from blocks.endpoint import LibvirtEndpoint  # noqa: PLC0415
     from blocks.loading import load_block  # noqa: PLC0415
@@ -269,7 +269,7 @@ def limit_endpoint(
 ) -> None:
     """Limit the number of concurrent transfers on a host.
 
-    It counts as source and as destination.
+    Counts transfers from it and to it.
     """
     from blocks.endpoint import LibvirtEndpoint  # noqa: PLC0415
     from blocks.loading import load_block  # noqa: PLC0415

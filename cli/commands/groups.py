@@ -19,7 +19,7 @@ from cli.options import (
 )
 from cli.parsing import source_kind
 from cli.printing import console, moment, show, show_all
-from cli.transfer_tables import standings, status_table, tell_of_outages
+from cli.transfer_tables import list_transfers, status_table, tell_of_outages
 from cli.worker_note import tell_of_missing_worker
 from tradewind.model.groups import GroupReport, GroupRequest, MachineSelection
 from tradewind.reports.groups import group_markdown
@@ -91,7 +91,7 @@ def status(options: Options = "default", json: Json = False) -> None:
         replicas, outages = ledger.replicas(), ledger.outages.open()
         waiting = kept.all_kept(ledger)
     with registration() as stored:
-        found = standings(replicas, stored.all(), datetime.now(UTC), outages)
+        found = list_transfers(replicas, stored.all(), datetime.now(UTC), outages)
     if not json:
         tell_of_outages(outages)
     there = [each for each in found if each.machine_id is not None]

@@ -16,8 +16,8 @@ _FILES: Final = {"apparmor": "apparmor", "selinux": "selinux.te"}
 def host_rules(name: BlockName) -> None:
     """Print the rule that lets a confined QEMU serve a backup.
 
-    It is one of AppArmor or SELinux, as the host has it. The text says where it goes and how it is
-    loaded. Nothing is changed on the host.
+    Prints a rule for AppArmor or SELinux, whichever the host uses, with the commands that load it.
+    Changes nothing on the host.
     """
     from blocks.endpoint import LibvirtEndpoint  # noqa: PLC0415
     from blocks.loading import load_block  # noqa: PLC0415

@@ -29,7 +29,7 @@ def add_images(
         bool, typer.Option("--no-check", help="Save it without looking into the folder.")
     ] = False,
 ) -> None:
-    """Look into a folder of disk images, and save it as a source."""
+    """Check a folder of disk images, and save it as a source."""
     from blocks.disk_images import DiskImageFolder  # noqa: PLC0415
     from blocks.loading import require_new  # noqa: PLC0415
     from tradewind.model.options import ProviderOptions  # noqa: PLC0415

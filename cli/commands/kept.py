@@ -12,10 +12,10 @@ from cli.ledgers import ledger_of
 from cli.options import Json, Options
 from cli.printing import console, moment, show_all
 from tradewind.errors import NotFoundError
-from tradewind.model.kept import Kept
+from tradewind.model.ledger import Kept
 
 kept_app = typer.Typer(
-    help="Machines that wait for a person to decide. They were kept after a failed boot, or left"
+    help="Machines that need a decision. They were kept after a failed boot, or left"
     " by a run that was killed before they were written down; nothing removes them by itself."
 )
 
@@ -28,7 +28,7 @@ Run = Annotated[
 def list_kept(options: Options = "default", json: Json = False) -> None:
     """List the machines that need a decision.
 
-    Each with the reason and the commands.
+    Shows the reason for each, and the commands that settle it.
     """
     from tradewind.ledger import kept  # noqa: PLC0415
 
@@ -41,7 +41,7 @@ def list_kept(options: Options = "default", json: Json = False) -> None:
 def accept(run: Run, options: Options = "default") -> None:
     """Remove a machine from the list.
 
-    You keep it as it is, or have removed it.
+    For a machine that you keep as it is, or have removed.
     """
     from tradewind.ledger import kept  # noqa: PLC0415
 

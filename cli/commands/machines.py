@@ -26,8 +26,8 @@ def list_machines(
 ) -> None:
     """List the machines of a source.
 
-    It shows which can be moved, and which of their disks are change-tracked. Where changes are
-    tracked, an execution reads only what changed; else it reads all of a disk.
+    Shows which of them can be moved, and which of their disks are change-tracked: an execution
+    reads only the changes of these disks, and all of the others.
     """
     from tasks.environment import open_source  # noqa: PLC0415 - Prefect takes seconds to import
 

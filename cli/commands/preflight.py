@@ -40,7 +40,7 @@ def preflight(
 ) -> None:
     """Check what a move needs; report all problems at once.
 
-    Nothing is changed. The exit status is 2 when there is an error among it.
+    Changes nothing. Exits with 2 if any problem is an error.
     """
     from flows.preflight import preflight as flow  # noqa: PLC0415 - Prefect takes seconds to import
     from tradewind.model.deploy_options import DeployOptions  # noqa: PLC0415

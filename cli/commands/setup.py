@@ -29,9 +29,9 @@ def setup(
 ) -> None:
     """Configure the Prefect server from this checkout. Re-run after each update.
 
-    Registers the block types, makes the work pool, the deployments of prefect.yaml with their
-    limits and schedules, and the automations. What an operator has changed (schedules, pauses,
-    limits, parameters, triggers) is left alone and named; --reset takes the project's again.
+    Registers the block types, and creates the work pool, the deployments of prefect.yaml with
+    their limits and schedules, and the automations. Keeps what an operator has changed (schedules,
+    pauses, limits, parameters, triggers) and names it; --reset restores the project's values.
     """
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - takes seconds to import
 
@@ -55,14 +55,14 @@ def setup(
         _show(done, advice)
 
 
-class Role(StrEnum):
+class SettingsRole(StrEnum):
     """Whose settings."""
 
     SERVER = "server"
     WORKER = "worker"
 
 
-def settings(role: Annotated[Role, typer.Argument(help="server or worker.")]) -> None:
+def settings(role: Annotated[SettingsRole, typer.Argument(help="server or worker.")]) -> None:
     """Print the settings for Prefect's server or worker.
 
     They are an environment file. For a shell: set -a; . <(tradewind settings server); set +a. For

@@ -27,7 +27,7 @@ from cli.options import (
 )
 from cli.printing import console, show, show_all
 from cli.transfer_details import print_detail
-from cli.transfer_tables import standings, transfer_table
+from cli.transfer_tables import list_transfers, transfer_table
 from cli.worker_note import tell_of_missing_worker
 from tradewind.reports.removal import removal_markdown
 from tradewind.reports.transfer import transfer_markdown
@@ -135,7 +135,7 @@ def list_all(options: Options = "default", json: Json = False) -> None:
     with registration() as stored:
         known = stored.all()
     with ledger_of(options) as ledger:
-        found = standings(ledger.replicas(), known, datetime.now(UTC))
+        found = list_transfers(ledger.replicas(), known, datetime.now(UTC))
     none = "no transfer is stored, and there is no replica: tradewind transfer create"
     show_all(found, transfer_table, json=json, none=none)
 

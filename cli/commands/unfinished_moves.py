@@ -31,8 +31,8 @@ def resume(
 ) -> None:
     """Finish an interrupted move.
 
-    The new machine is taken if it exists; else the last changes are sent, and it is deployed again.
-    Refused while the process that began it lives, and when the original runs.
+    Uses the new machine if it exists; otherwise sends the last changes and deploys it again.
+    Refused while the process that began the move lives, or the original runs.
     """
     from flows.resume_move import resume_move  # noqa: PLC0415 - Prefect takes seconds to import
 
@@ -53,8 +53,7 @@ def rollback(
 ) -> None:
     """Undo an interrupted move.
 
-    The new machine is removed, and the original is started: only once the new machine is proven
-    gone or shut off.
+    Removes the new machine, then starts the original once the new machine is proven gone or off.
     """
     from flows.roll_back_move import roll_back_move  # noqa: PLC0415 - as above
 

@@ -15,7 +15,7 @@ worker_image_app = typer.Typer(help="The image of the temporary workers.", no_ar
 def build() -> None:
     """Build the worker image, and print its path.
 
-    It takes root, and the packages that `deployments/install-system-packages --lab` installs.
+    Needs root, and the packages that `deployments/install-system-packages --lab` installs.
     """
     typer.echo(_built())
 
@@ -32,7 +32,7 @@ def stage(
 ) -> None:
     """Copy the worker image into a storage pool of a host.
 
-    Nothing is copied when it is there already.
+    Copies nothing if the volume holds it already.
     """
     from flows.stage_worker_image import stage_worker_image as flow  # noqa: PLC0415 - slow
 

@@ -18,7 +18,7 @@ _CHAIN: Final = "TW-FAULTS"
 _HOOKS: Final = ("INPUT", "OUTPUT", "FORWARD")
 
 
-class Cut(StrEnum):
+class PacketFault(StrEnum):
     """What becomes of the packets."""
 
     RESET = "reset"
@@ -46,7 +46,7 @@ _PLACES: Final = {Party.SOURCE: SOURCE, Party.DESTINATION: DESTINATION, Party.WO
 
 
 @contextmanager
-def cut(one: Party, other: Party, how: Cut) -> Iterator[None]:
+def cut(one: Party, other: Party, how: PacketFault) -> Iterator[None]:
     """Let nothing pass between two parties; connections that exist end, or hang."""
     plan = _place(one, other)
     _prepare(plan)
@@ -83,8 +83,8 @@ def _local(plan: HostPlan, between: list[str]) -> list[str]:
     return [own if word == plan.address else word for word in between]
 
 
-def _rules(how: Cut) -> list[list[str]]:
-    if how is Cut.DROP:
+def _rules(how: PacketFault) -> list[list[str]]:
+    if how is PacketFault.DROP:
         return [["-j", "DROP"]]
     # The answer passes these rules as well, on its way out.
     answer = ["-p", "tcp", "--tcp-flags", "RST", "RST", "-j", "ACCEPT"]

@@ -10,14 +10,12 @@ from tasks.step import step
 from tradewind.errors import BootFailedError, TradewindError
 from tradewind.host.boot import evidence, watch
 from tradewind.host.boot.console import listening
-from tradewind.host.connection import connect
 from tradewind.host.domain import domains, label_sync
-from tradewind.ledger import open_ledger
 from tradewind.model.deploy_options import OnBootFailure
-from tradewind.model.deploy_request import DeployRequest
-from tradewind.model.kept import Kept
+from tradewind.model.ledger import Kept
 from tradewind.model.proof import BootProof
 from tradewind.model.report import FailedBoot, Morphed
+from tradewind.model.requests import DeployRequest
 from tradewind.model.run import Run
 from tradewind.remote.route import route_to_workers
 
@@ -25,14 +23,14 @@ from tradewind.remote.route import route_to_workers
 @step("start-{name}", retries=0)
 def _start(env: Environment, name: str) -> None:
     """Start the machine."""
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         domains.start(connection, name)
 
 
 @step("prove-boot-{name}", retries=0)
 def _prove_boot(env: Environment, name: str, how: watch.BootWatch) -> BootProof:
     """Start the machine and watch it until it proves that it booted; keep what was seen."""
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         domains.start(connection, name, paused=True)
         with listening(env.destination, name) as console:
             domains.resume(connection, name)
@@ -51,8 +49,8 @@ def _keep(env: Environment, request: DeployRequest, run: Run, name: str, why: st
         why=why,
     )
     with (
-        open_ledger(env.options.sqlite_database_file) as ledger,
-        connect(env.destination) as connection,
+        env.ledger() as ledger,
+        env.connect() as connection,
     ):
         label_sync.keep(connection, ledger, run, kept, with_replica=not request.clone_disks)
 
@@ -60,7 +58,7 @@ def _keep(env: Environment, request: DeployRequest, run: Run, name: str, why: st
 @step("stop-{name}")
 def _stop(env: Environment, name: str) -> None:
     """Switch the machine off."""
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         domains.stop(connection, name)
 
 

@@ -7,18 +7,23 @@ from dataclasses import dataclass
 
 from blocks.guest_secrets import GuestSecrets
 from blocks.loading import load_block
-from tasks.deploy.scripts import Scripts, leave_for_first_boot, run_after_mount, run_before_mount
+from tasks.deploy.scripts import (
+    LoadedScripts,
+    leave_for_first_boot,
+    run_after_mount,
+    run_before_mount,
+)
 from tasks.step import step
 from tradewind.cleanup import cleanup_on_exit
 from tradewind.model.deploy_options import DeployOptions
 from tradewind.model.guest import GuestOS, MorphOptions, MountedGuest, StepReport
 from tradewind.model.guest_keys import GuestKeys
+from tradewind.model.host import Worker
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.options import ProviderOptions
 from tradewind.model.osinfo import osinfo_id
 from tradewind.model.report import Morphed
 from tradewind.model.storage import ReplicaVolume
-from tradewind.model.worker import Worker
 from tradewind.morphing import mount, plan
 from tradewind.morphing.linux import stacks
 from tradewind.morphing.linux.inspect import described, inspect
@@ -41,7 +46,7 @@ def guest_keys_of(deploy_options: DeployOptions) -> GuestKeys:
 
 
 @step("inspect-guest-{vm.name}")
-def _inspect(
+def _inspect_guest(
     worker: Worker,
     vm: VirtualMachine,
     volumes: Sequence[ReplicaVolume],
@@ -75,7 +80,7 @@ def _inspected(
 ) -> Iterator[GuestOS]:
     """Lend the guest's open disks: what stays open could not be detached."""
     with cleanup_on_exit(lambda: _close(worker, volumes), what="the guest's open disks"):
-        yield _inspect(worker, vm, volumes, deploy_options, keys)
+        yield _inspect_guest(worker, vm, volumes, deploy_options, keys)
 
 
 @step("mount-guest")
@@ -120,7 +125,7 @@ class MorphRequest:
     options: ProviderOptions
     deploy_options: DeployOptions
     keys: GuestKeys
-    scripts: Scripts
+    scripts: LoadedScripts
 
 
 def morph_guest(

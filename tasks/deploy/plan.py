@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps that decide what a deployment makes, and make it: checked, designed, furnished, defined."""
+"""Steps that decide what a deployment makes, and make it: checked, planned, completed, defined."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,18 +11,16 @@ from tasks.step import step
 from tasks.transfer.volumes import needs_overlays
 from tradewind.domainxml.final import final_domain, shortfalls
 from tradewind.host import storage
-from tradewind.host.connection import connect
 from tradewind.host.domain import domains, label_sync, overlays
 from tradewind.host.storage import naming, room, witness
 from tradewind.host.target import domain_plan
-from tradewind.host.target.attachments import HostOffer, furnish
-from tradewind.ledger import open_ledger
+from tradewind.host.target.attachments import HostOffer, with_attachments
 from tradewind.model.deploy import FinalDomain, Suitability
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.ledger import Transfer
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.proof import BootProof
 from tradewind.model.report import DeployReport, Morphed
+from tradewind.model.requests import DeployRequest
 from tradewind.model.run import Run
 from tradewind.model.storage import ReplicaVolume
 from tradewind.morphing.linux.packages import folder
@@ -33,8 +31,8 @@ from tradewind.sources.images import conversion
 def find_replica(env: Environment, request: DeployRequest) -> Transfer:
     """Find the transfer that made the replica; it must have been completed once."""
     with (
-        open_ledger(env.options.sqlite_database_file) as ledger,
-        connect(env.destination) as connection,
+        env.ledger() as ledger,
+        env.connect() as connection,
     ):
         ledger.outages.require_none(request.machine, request.source, request.destination)
         label_sync.settle(connection, ledger)
@@ -51,50 +49,50 @@ class CheckedDeployment:
 
 @step("check-deployment-{transfer.machine.name}")
 def check_deployment(
-    env: Environment, request: DeployRequest, transfer: Transfer, ground: DestinationContext
+    env: Environment, request: DeployRequest, transfer: Transfer, surveyed: DestinationContext
 ) -> CheckedDeployment:
     """Refuse what cannot be defined, before anything is made; list the replica's volumes."""
     machine = transfer.machine
     require_deploy_options(request)
     folder.require(request.packages_folder)
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         replica = naming.in_machine_order(machine, ledger.volumes(transfer.id))
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         storage.require_unused(connection, [each.volume for each in replica])
         witness.require_known(connection, transfer.id, replica)
-        suits = domain_plan.check(connection, machine, request, env.options, ground.facts)
+        suits = domain_plan.check(connection, machine, request, env.options, surveyed.facts)
         if needs_overlays(request):
-            overlays.require_room(connection, replica, ground.worker.image_pool)
+            overlays.require_room(connection, replica, surveyed.worker.image_pool)
         if request.clone_disks:
             room.require_room_for_clones(connection, machine.name, replica)
     return CheckedDeployment(replica, suits)
 
 
-@step("design-{order.machine.name}")
-def design_machine(
-    env: Environment, ground: DestinationContext, order: domain_plan.DeploySpec
+@step("plan-domain-{spec.machine.name}")
+def plan_domain(
+    env: Environment, surveyed: DestinationContext, spec: domain_plan.DeploySpec
 ) -> FinalDomain:
     """Apply the options to the machine's own description."""
-    with connect(env.destination) as connection:
-        return domain_plan.compose(connection, order, env.options, ground.facts)
+    with env.connect() as connection:
+        return domain_plan.compose(connection, spec, env.options, surveyed.facts)
 
 
-@step("furnish-{final.name}")
-def furnish_machine(
+@step("add-attachments-{final.name}")
+def add_attachments(
     env: Environment,
-    ground: DestinationContext,
-    order: domain_plan.DeploySpec,
+    surveyed: DestinationContext,
+    spec: domain_plan.DeploySpec,
     final: FinalDomain,
 ) -> FinalDomain:
     """Put the config drive and the UEFI variables beside the disks, as far as there are any."""
     offer = HostOffer(
-        ground.facts,
-        ground.worker.image_pool,
+        surveyed.facts,
+        surveyed.worker.image_pool,
         conversion.to_qcow2,
         with_config_drive=env.options.use_config_drive,
     )
-    with connect(env.destination) as connection:
-        return furnish(connection, order, final, offer)
+    with env.connect() as connection:
+        return with_attachments(connection, spec, final, offer)
 
 
 @step("define-{final.name}")
@@ -103,9 +101,9 @@ def define_machine(env: Environment, transfer: Transfer, final: FinalDomain) -> 
 
     The ledger knows its name before: from here on it may be what runs.
     """
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         ledger.outages.lands(final.label.run, final.name, final.uuid or "")
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         domains.define(connection, final_domain(transfer.machine, final))
 
 

@@ -9,13 +9,11 @@ from tasks.environment import DestinationContext, Environment
 from tasks.step import step
 from tradewind.cleanup import cleanup_on_exit
 from tradewind.host import leftovers, networks
-from tradewind.host.connection import connect
 from tradewind.model.deploy_options import OnBootFailure
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.hardware import Autostart
-from tradewind.model.host import HostAccess
 from tradewind.model.network import NetworkMap
-from tradewind.model.run import Run
+from tradewind.model.requests import DeployRequest
+from tradewind.model.run import Run, labelled_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,56 +25,56 @@ class DeployContext:
 
     env: Environment
     request: DeployRequest
-    ground: DestinationContext
+    surveyed: DestinationContext
     rehearsal: str = ""
 
 
 @step("make-network-{name}")
-def _make_network(host: HostAccess, name: str, subnet: str) -> None:
+def _make_network(env: Environment, name: str, subnet: str) -> None:
     """Make a network that nothing leaves."""
-    with connect(host) as connection:
+    with env.connect() as connection:
         networks.make_isolated(connection, name, subnet)
 
 
 @step("check-network-{name}")
-def _check_network(host: HostAccess, name: str) -> None:
+def _check_network(env: Environment, name: str) -> None:
     """See that nothing leaves the network that was named."""
-    with connect(host) as connection:
+    with env.connect() as connection:
         networks.require_isolated(connection, name)
 
 
 @step("remove-rehearsal-{run.id}")
-def _remove(host: HostAccess, run: Run) -> None:
+def _remove(env: Environment, run: Run) -> None:
     """Remove the machine that was rehearsed with, its disks, and its network."""
-    with connect(host) as connection:
+    with env.connect() as connection:
         leftovers.remove_run(connection, run.id)
 
 
 @contextmanager
 def isolated_if_rehearsal(
-    env: Environment, request: DeployRequest, ground: DestinationContext, run: Run
+    env: Environment, request: DeployRequest, surveyed: DestinationContext, run: Run
 ) -> Iterator[DeployContext]:
     """Lend what the deployment works with; of a rehearsal nothing is left afterwards."""
     if not request.rehearse:
-        yield DeployContext(env, request, ground)
+        yield DeployContext(env, request, surveyed)
         return
-    with cleanup_on_exit(lambda: _remove(env.destination, run), what=f"rehearsal {run.id}"):
-        network = request.rehearsal_network or f"tradewind-{run.id}-rehearsal"
+    with cleanup_on_exit(lambda: _remove(env, run), what=f"rehearsal {run.id}"):
+        network = request.rehearsal_network or labelled_name(run.id, "rehearsal")
         if request.rehearsal_network:
-            _check_network(env.destination, network)
+            _check_network(env, network)
         else:
-            _make_network(env.destination, network, request.rehearsal_subnet)
-        yield _apart(env, request, ground, network)
+            _make_network(env, network, request.rehearsal_subnet)
+        yield _apart(env, request, surveyed, network)
 
 
 def _apart(
-    env: Environment, request: DeployRequest, ground: DestinationContext, network: str
+    env: Environment, request: DeployRequest, surveyed: DestinationContext, network: str
 ) -> DeployContext:
     """Keep the rehearsal apart: every NIC on its network, and nothing of it on the host's disk.
 
     The console's log would stay behind, and only root may remove it: the console is listened to.
     """
-    facts = ground.facts.model_copy(update={"networks": (*ground.facts.networks, network)})
+    facts = surveyed.facts.model_copy(update={"networks": (*surveyed.facts.networks, network)})
     quiet = env.options.model_copy(update={"enable_vm_console_log": False})
     asked = {
         "network_map": NetworkMap.model_validate({"default": network}),
@@ -89,7 +87,7 @@ def _apart(
     return DeployContext(
         env=replace(env, options=quiet),
         request=request.model_copy(update=asked),
-        ground=ground.model_copy(update={"facts": facts}),
+        surveyed=surveyed.model_copy(update={"facts": facts}),
         rehearsal=f"every NIC was on network {network}, which nothing leaves; machine, disks"
         f"{'' if request.rehearsal_network else ' and network'} are removed",
     )

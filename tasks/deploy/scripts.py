@@ -5,18 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks.step import step
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.guest import GuestOS, MountedGuest
+from tradewind.model.host import Worker
+from tradewind.model.requests import DeployRequest
 from tradewind.model.scripts import FirstBootScript, LoadedScript, ScriptPhase, ScriptReport
 from tradewind.model.storage import ReplicaVolume
-from tradewind.model.worker import Worker
 from tradewind.morphing import first_boot, script_files, scripts
 from tradewind.morphing.tree import RemoteGuestTree
 from tradewind.remote import shell
 
 
 @dataclass(frozen=True, slots=True)
-class Scripts:
+class LoadedScripts:
     """The scripts that were loaded, for which machine, and whether they may fail."""
 
     machine: str
@@ -30,18 +30,18 @@ def _load(request: DeployRequest) -> tuple[LoadedScript, ...]:
     return script_files.load(request.scripts, request.scripts_folder)
 
 
-def load_scripts(request: DeployRequest) -> Scripts:
+def load_scripts(request: DeployRequest) -> LoadedScripts:
     """Load the scripts that were asked for, before anything is made."""
     asked = request.scripts or request.scripts_folder
     loaded = _load(request) if asked else ()
-    return Scripts(request.machine, loaded, request.allow_script_failure)
+    return LoadedScripts(request.machine, loaded, request.allow_script_failure)
 
 
 @step("script-before-mount-{script.name}", retries=0)
 def _before_mount(
     worker: Worker,
     os: GuestOS,
-    asked: Scripts,
+    asked: LoadedScripts,
     volumes: Sequence[ReplicaVolume],
     script: LoadedScript,
 ) -> ScriptReport:
@@ -55,7 +55,7 @@ def _before_mount(
 
 @step("script-after-mount-{script.name}", retries=0)
 def _after_mount(
-    worker: Worker, os: GuestOS, asked: Scripts, guest: MountedGuest, script: LoadedScript
+    worker: Worker, os: GuestOS, asked: LoadedScripts, guest: MountedGuest, script: LoadedScript
 ) -> ScriptReport:
     """Run a script inside the guest's root."""
     with shell.connect_to_worker(worker) as remote:
@@ -69,7 +69,7 @@ def _after_mount(
 def _first_boot(
     worker: Worker,
     os: GuestOS,
-    asked: Scripts,
+    asked: LoadedScripts,
     guest: MountedGuest,
     script: LoadedScript,
     number: int,
@@ -81,7 +81,7 @@ def _first_boot(
 
 
 def run_before_mount(
-    worker: Worker, os: GuestOS, asked: Scripts, volumes: Sequence[ReplicaVolume]
+    worker: Worker, os: GuestOS, asked: LoadedScripts, volumes: Sequence[ReplicaVolume]
 ) -> list[ScriptReport]:
     """Run the scripts of this phase that concern the guest, in order."""
     fitting = scripts.chosen(asked.loaded, os, ScriptPhase.BEFORE_MOUNT)
@@ -89,7 +89,7 @@ def run_before_mount(
 
 
 def run_after_mount(
-    worker: Worker, os: GuestOS, asked: Scripts, guest: MountedGuest
+    worker: Worker, os: GuestOS, asked: LoadedScripts, guest: MountedGuest
 ) -> list[ScriptReport]:
     """Run the scripts of this phase that concern the guest, in order."""
     fitting = scripts.chosen(asked.loaded, os, ScriptPhase.AFTER_MOUNT)
@@ -97,7 +97,7 @@ def run_after_mount(
 
 
 def leave_for_first_boot(
-    worker: Worker, os: GuestOS, asked: Scripts, guest: MountedGuest
+    worker: Worker, os: GuestOS, asked: LoadedScripts, guest: MountedGuest
 ) -> tuple[FirstBootScript, ...]:
     """Leave the scripts of this phase that concern the guest, in order."""
     fitting = scripts.chosen(asked.loaded, os, ScriptPhase.FIRST_BOOT)

@@ -39,7 +39,7 @@ PATIENCE: Final = 40.0
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class WantedFlowRun:
     """A flow run that is wanted: its parameters, and what it is about."""
 
     subject: str
@@ -56,7 +56,7 @@ class EndedRun(Record):
 
 
 @dataclass(slots=True)
-class _Child:
+class _FlowProcess:
     run: UUID
     process: "subprocess.Popen[bytes]"
     stopping: bool = False
@@ -75,9 +75,9 @@ class FlowProcesses:
         self._flow = flow
         self._client = client
         self._log = get_run_logger()
-        self._living: list[_Child] = []
+        self._living: list[_FlowProcess] = []
 
-    def run(self, asked: Sequence[Asked], limit: int) -> list[EndedRun]:
+    def run(self, asked: Sequence[WantedFlowRun], limit: int) -> list[EndedRun]:
         """Run all of them, at most `limit` at a time; say in the same order how they ended."""
         waiting = deque(asked)
         begun: list[UUID] = []
@@ -116,13 +116,13 @@ class FlowProcesses:
                 raise
             self._log.warning("Prefect's server does not answer, asking again: %s", error)
 
-    def _start(self, asked: Asked) -> UUID:
+    def _start(self, asked: WantedFlowRun) -> UUID:
         run = self._client.create_flow_run(
             self._flow,
             parameters=dict(asked.parameters),
             parent_task_run_id=self._stand_in(asked.subject),
         )
-        self._living.append(_Child(run.id, _launch(self._flow, run.id)))
+        self._living.append(_FlowProcess(run.id, _launch(self._flow, run.id)))
         return run.id
 
     def _stand_in(self, subject: str) -> UUID:
@@ -149,7 +149,7 @@ class FlowProcesses:
             self._settle(child)
             self._living.remove(child)
 
-    def _settle(self, child: _Child) -> None:
+    def _settle(self, child: _FlowProcess) -> None:
         """Say how a process ended when it could not do so itself."""
         state = self._client.read_flow_run(child.run).state
         said = _last_word(child, state)
@@ -167,7 +167,7 @@ class FlowProcesses:
             time.sleep(EVERY / 10)
 
 
-def run_each(flow: Flow[..., Any], asked: Iterable[Asked], limit: int) -> list[EndedRun]:
+def run_each(flow: Flow[..., Any], asked: Iterable[WantedFlowRun], limit: int) -> list[EndedRun]:
     """Run a flow once for each, in processes of their own; say how each ended, in order."""
     with get_client(sync_client=True) as client:
         return FlowProcesses(flow, client).run(list(asked), limit)
@@ -193,7 +193,7 @@ def _launch(flow: Flow[..., Any], run: UUID) -> "subprocess.Popen[bytes]":
     )
 
 
-def _last_word(child: _Child, state: State[Any] | None) -> State[Any] | None:
+def _last_word(child: _FlowProcess, state: State[Any] | None) -> State[Any] | None:
     """Return what has to be said of a run whose process has ended; None: its own word stands."""
     if child.stopping and (state is None or not state.is_final() or state.is_crashed()):
         return Cancelled(message="It was stopped; its log says whether all was given back.")

@@ -11,15 +11,14 @@ from prefect.client.schemas.objects import StateType
 from prefect.states import Failed
 
 from tasks.environment import load_source
-from tasks.groups.flow_processes import Asked, EndedRun, run_each
+from tasks.groups.flow_processes import EndedRun, WantedFlowRun, run_each
 from tasks.step import step
 from tradewind.errors import TradewindError
 from tradewind.ledger import Ledger, open_ledger
 from tradewind.model.groups import GroupReport, GroupRequest, MachineOutcome, MachineState
-from tradewind.model.ledger import RunKind
+from tradewind.model.ledger import ReplicaState, RunKind
 from tradewind.model.machine import MachineSummary
 from tradewind.model.options import ProviderOptions
-from tradewind.model.replica import ReplicaState
 from tradewind.model.report import TransferReport
 from tradewind.sources.selection import choose
 
@@ -51,7 +50,9 @@ def transfer_each(
 ) -> list[EndedRun]:
     """Transfer the machines, as many at a time as the request says, each in a flow run."""
     asked = [
-        Asked(machine.name, {"request": request.transfer_of(machine).model_dump(mode="json")})
+        WantedFlowRun(
+            machine.name, {"request": request.transfer_of(machine).model_dump(mode="json")}
+        )
         for machine in machines
     ]
     return run_each(transfer, asked, request.limit)

@@ -10,16 +10,14 @@ from tasks.environment import DestinationContext, Environment
 from tasks.folders import require_deploy_options
 from tasks.move.approval import refuse_when_closed, wait_for_go
 from tasks.step import step
-from tradewind.host.connection import connect
 from tradewind.host.target import domain_plan
 from tradewind.ledger import open_ledger
 from tradewind.model.cutover import Outage
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.machine import PowerState, VirtualMachine
 from tradewind.model.migrate import MigrateReport, MigrateRequest, Phase, ShutDown
 from tradewind.model.outage import OutagePhase
 from tradewind.model.report import DeployReport, TransferReport
-from tradewind.model.requests import TransferRequest
+from tradewind.model.requests import DeployRequest, TransferRequest
 from tradewind.model.run import Run
 from tradewind.morphing.linux.packages import folder
 from tradewind.ports import DataSource
@@ -33,20 +31,20 @@ def check_target(
     env: Environment,
     request: MigrateRequest,
     machine: VirtualMachine,
-    ground: DestinationContext,
+    surveyed: DestinationContext,
 ) -> None:
     """Refuse what could not be defined at the end: before anything begins, and before an outage."""
     require_deploy_options(request.deploy_options)
     folder.require(request.deploy_options.packages_folder)
-    with connect(env.destination) as connection:
-        domain_plan.check(connection, machine, request.deployment(), env.options, ground.facts)
+    with env.connect() as connection:
+        domain_plan.check(connection, machine, request.deployment(), env.options, surveyed.facts)
 
 
 @step("look-for-an-unfinished-move-of-{request.machine}")
 def refuse_unfinished(env: Environment, request: MigrateRequest) -> None:
     """Refuse to begin while an earlier move of the machine is in its outage."""
     asked = request.transfer
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         ledger.outages.require_none(asked.machine, asked.source, asked.destination)
 
 

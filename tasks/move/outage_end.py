@@ -171,7 +171,7 @@ def _afterwards(cutover: Cutover, outage: Outage) -> Iterator[str]:
 
 
 def _stays_off(cutover: Cutover, failure: Exception) -> str:
-    """Say where the machine is when it may not be started, or could not, and what to do."""
+    """Return where the machine is when it may not be started, or could not, and what to do."""
     name, transfer = cutover.machine.name, cutover.request.transfer
     new = cutover.request.deploy_options.name or name
     lines = [f"{name} could NOT be started on {transfer.source}: {failure}"]

@@ -7,7 +7,7 @@ from uuid import UUID
 from prefect.logging import get_run_logger
 from prefect.runtime import flow_run
 
-from tasks.deploy.run import finish_machine
+from tasks.deploy.handover import finish_machine
 from tasks.environment import Environment
 from tasks.move.cutover import Cutover
 from tasks.move.outage_end import moved, return_to_source
@@ -18,7 +18,6 @@ from tradewind.cutover import fencing, original
 from tradewind.errors import BadInputError, TradewindError
 from tradewind.host.boot import evidence, watch
 from tradewind.host.boot.console import listening
-from tradewind.host.connection import connect
 from tradewind.host.domain import domains
 from tradewind.host.target import domain_plan
 from tradewind.ledger import open_ledger
@@ -64,7 +63,7 @@ def require_off(cutover: Cutover, outage: Outage, request: MoveName) -> None:
 @step("look-for-the-new-machine-of-{outage.machine.name}")
 def has_landed(env: Environment, outage: Outage) -> bool:
     """Whether the destination has a new machine, adapted and defined."""
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         return fencing.find_new_machine(connection, outage) is not None
 
 
@@ -72,8 +71,8 @@ def has_landed(env: Environment, outage: Outage) -> bool:
 def _clear(env: Environment, outage: Outage) -> None:
     """Remove what a deployment that died half-way made, but for a machine that was kept."""
     with (
-        open_ledger(env.options.sqlite_database_file) as ledger,
-        connect(env.destination) as connection,
+        env.ledger() as ledger,
+        env.connect() as connection,
     ):
         kept = outage.deployment is not None and ledger.is_completed(outage.deployment)
         fencing.clear(connection, outage, kept=kept)
@@ -89,7 +88,7 @@ def clear(cutover: Cutover, outage: Outage) -> Cutover:
 @step("prove-{new.name}", retries=0)
 def _prove(env: Environment, new: NewMachine, how: watch.BootWatch) -> None:
     """Start the new machine unless it runs, and see it prove that it booted."""
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         domains.ensure_started(connection, new.name)
         with listening(env.destination, new.name) as console:
             watch.watch(connection, new.name, console, how)
@@ -98,7 +97,7 @@ def _prove(env: Environment, new: NewMachine, how: watch.BootWatch) -> None:
 @step("complete-deployment-{run.id}")
 def _complete(env: Environment, run: Run, *, gives_away: bool) -> None:
     """Write down that the deployment ended well: the point of no return."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         ledger.finish(run, RunState.COMPLETED, gives_away=gives_away)
 
 

@@ -18,11 +18,10 @@ from pydantic import ValidationError
 from tasks.operate.events import Fact, emit, group_resource, machine_resource
 from tasks.operate.machine_pages import publish_page
 from tradewind.model.cutover import MoveName, SettledMove
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.groups import GroupReport, GroupRequest
 from tradewind.model.migrate import MigrateReport, MigrateRequest
 from tradewind.model.report import DeployReport, TransferReport
-from tradewind.model.requests import TransferRequest
+from tradewind.model.requests import DeployRequest, TransferRequest
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -103,7 +102,7 @@ def _outcome(state: State[Any]) -> str:
 
 
 def facts_of(state: State[Any]) -> dict[str, Fact]:
-    """Say what a run that ended well came to."""
+    """Return what a run that ended well came to."""
     report = state.result(raise_on_failure=False) if state.is_completed() else None
     match report:
         case TransferReport():

@@ -11,10 +11,10 @@ from prefect.runtime import flow_run as own_run
 from tasks.environment import Environment
 from tasks.operate.events import emit, machine_resource
 from tasks.step import step
-from tradewind.ledger import Ledger, open_ledger
+from tradewind.ledger import Ledger
 from tradewind.model.groups import GroupReport
+from tradewind.model.ledger import is_late, lag
 from tradewind.model.machine import VirtualMachine
-from tradewind.model.replica import is_late, lag
 from tradewind.model.requests import TransferRequest
 from tradewind.reports.lag import lateness
 
@@ -24,7 +24,7 @@ EVENT: Final = "tradewind.transfer.late"
 @step("look-at-lag-of-{machine.name}")
 def look_at_lag(env: Environment, request: TransferRequest, machine: VirtualMachine) -> None:
     """Warn when the replica is too far behind before this execution: earlier ones were missed."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         _warn_of(ledger, request, machine)
 
 

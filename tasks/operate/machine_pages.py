@@ -13,9 +13,8 @@ from blocks.provider_options import ProviderOptionsBlock
 from tasks.transfer.progress import artifact_key
 from tradewind.errors import NotFoundError
 from tradewind.ledger import Ledger, open_ledger
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.ledger import Transfer
-from tradewind.model.requests import TransferRequest
+from tradewind.model.requests import DeployRequest, TransferRequest
 from tradewind.reports.machine_page import MachinePage, page_markdown
 from tradewind.reports.markdown import literal
 

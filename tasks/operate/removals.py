@@ -4,19 +4,18 @@
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
+from tasks.claims import give_up
 from tasks.environment import Environment, load_source
 from tasks.step import step
 from tasks.transfer.volumes import delete_volume
 from tradewind.cleanup import cleanup_on_exit
 from tradewind.errors import ConnectionFailedError, NotFoundError
 from tradewind.host import leftovers, storage
-from tradewind.host.connection import connect
 from tradewind.host.domain import label_sync
 from tradewind.host.storage import volume_sync, witness
-from tradewind.ledger import kept, open_ledger
-from tradewind.model.host import HostAccess
-from tradewind.model.ledger import RunKind, RunState, Transfer
-from tradewind.model.removal import (
+from tradewind.ledger import kept
+from tradewind.model.ledger import RunKind, Transfer
+from tradewind.model.requests import (
     ForgottenAtSource,
     RemovableVolumes,
     RemovalReport,
@@ -30,43 +29,37 @@ from tradewind.ports import DataSource
 @step("find-replica-{request.machine}")
 def find_transfer(env: Environment, request: RemovalRequest) -> Transfer:
     """Find what is known of the replica; whether it was ever completed does not matter."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         return ledger.find_transfer(request.source, request.destination, request.machine)
 
 
 @step("begin-removal-{transfer.machine.name}")
 def _begin(env: Environment, transfer: Transfer) -> Run:
     """Claim the transfer: nothing is removed that is being written to or deployed."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         return ledger.begin(transfer, RunKind.REMOVAL)
-
-
-@step("give-up-removal-{run.id}")
-def _give_up(env: Environment, run: Run) -> None:
-    """Write down that the removal failed; it can be begun again."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
-        ledger.finish(run, RunState.FAILED)
 
 
 @contextmanager
 def removal(env: Environment, transfer: Transfer) -> Iterator[Run]:
     """Lend the right to remove the replica; `forget_transfer` is what ends it well."""
     run = _begin(env, transfer)
-    with cleanup_on_exit(lambda: _give_up(env, run), what=f"removal {run.id}", only_on_error=True):
+    undo = (lambda: give_up(env, run, "removal"),)
+    with cleanup_on_exit(*undo, what=f"removal {run.id}", only_on_error=True):
         yield run
 
 
 @step("name-dead-runs-of-{run.transfer}")
 def _dead_runs(env: Environment, run: Run) -> frozenset[str]:
     """Name the earlier runs that ended badly: nobody will know of them afterwards."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         return ledger.ended_badly(run.transfer)
 
 
 @step("clean-up-destination-before-{run.id}")
 def _clean_up(env: Environment, run: Run, dead: Collection[str]) -> None:
     """Remove what dead runs left on the destination: a worker of theirs holds the volumes."""
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         leftovers.remove_runs(connection, dead)
 
 
@@ -74,8 +67,8 @@ def _clean_up(env: Environment, run: Run, dead: Collection[str]) -> None:
 def _own_volumes(env: Environment, run: Run) -> RemovableVolumes:
     """List what is the replica's own; refuse what a machine uses, or another transfer has."""
     with (
-        open_ledger(env.options.sqlite_database_file) as ledger,
-        connect(env.destination) as connection,
+        env.ledger() as ledger,
+        env.connect() as connection,
     ):
         label_sync.settle(connection, ledger)
         known = ledger.volumes(run.transfer)
@@ -102,14 +95,14 @@ def _out_of_reach(host: str, volume: Volume) -> str:
 @step("open-replica-{run.transfer}")
 def _open(env: Environment, run: Run) -> None:
     """Write down that the replica equals nothing any more, before the first volume goes."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         ledger.mark_changed(run.transfer)
 
 
 @step("see-that-the-volumes-are-gone")
-def _require_gone(host: HostAccess, volumes: Sequence[Volume]) -> None:
+def _require_gone(env: Environment, volumes: Sequence[Volume]) -> None:
     """Look whether the volumes are gone."""
-    with connect(host) as connection:
+    with env.connect() as connection:
         storage.require_gone(connection, volumes)
 
 
@@ -120,7 +113,7 @@ def remove_volumes(env: Environment, run: Run) -> RemovableVolumes:
     _open(env, run)
     for each in own.replica:
         delete_volume(env, run, each)
-    _require_gone(env.destination, own.volumes)
+    _require_gone(env, own.volumes)
     return own
 
 
@@ -162,7 +155,7 @@ def _what_stays(transfer: Transfer, why: str) -> str:
 @step("forget-transfer-{run.transfer}")
 def forget_transfer(env: Environment, run: Run) -> None:
     """Remove the transfer, its runs and reports from the ledger: the removal's own run, too."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         ledger.forget_transfer(run.transfer)
 
 

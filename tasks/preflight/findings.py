@@ -12,21 +12,19 @@ from tasks.environment import WORKER_OS, Environment
 from tasks.step import step
 from tradewind.errors import NotFoundError, TradewindError
 from tradewind.host import facts, validate
-from tradewind.host.connection import connect
 from tradewind.host.storage import volume_sync
 from tradewind.host.target import preflight as host_preflight
-from tradewind.ledger import open_ledger
 from tradewind.model.finding import Finding
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.preflight import Area, AreaFindings, PreflightReport, PreflightRequest
-from tradewind.model.source_findings import SourceFindings
+from tradewind.model.source import SourceFindings
 from tradewind.model.storage import ReplicaVolume
 from tradewind.morphing import preflight as guest_preflight
 from tradewind.ports import DataSource
 from tradewind.worker import preflight as worker_preflight
 
 # What depends on the machine's own description.
-_MACHINES_OWN = (Area.GUEST, Area.REPLICA, Area.ARRIVAL)
+_MACHINES_OWN = (Area.GUEST, Area.REPLICA, Area.NEW_MACHINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class InspectedMachine:
 @step("look-at-{env.destination.host}")
 def _destination(env: Environment) -> tuple[Finding, ...]:
     """Judge what the host offers: KVM, firmware, TPM, pools, networks, forwarding."""
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         surveyed = facts.survey(connection)
         return (
             *validate.findings(connection, surveyed),
@@ -51,12 +49,12 @@ def _destination(env: Environment) -> tuple[Finding, ...]:
 @step("look-at-worker-image")
 def _worker(env: Environment) -> tuple[Finding, ...]:
     """See that workers find their image and their network."""
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         return worker_preflight.findings(connection, env.options, WORKER_OS)
 
 
 @step("inspect-{machine}")
-def _inspect(source: DataSource, machine: str) -> VirtualMachine:
+def _inspect_machine(source: DataSource, machine: str) -> VirtualMachine:
     """Describe the machine and measure its disks."""
     return source.inspect(machine)
 
@@ -74,7 +72,7 @@ def _replica(
     """Plan the volumes as a transfer would; refused is what it would refuse."""
     transfer, known = _known_volumes(env, request, machine)
     pools = volume_sync.Placement(request.transfer.storage_map, env.options.default_storage_pool)
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         return host_preflight.replica(connection, transfer, machine, known, pools)
 
 
@@ -83,7 +81,7 @@ def _known_volumes(
 ) -> tuple[str, Sequence[ReplicaVolume]]:
     """Find the replica that there is, if any."""
     asked = request.transfer
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         try:
             known = ledger.find_transfer(asked.source, asked.destination, machine.id)
         except NotFoundError:
@@ -92,13 +90,13 @@ def _known_volumes(
 
 
 @step("look-at-target-of-{machine.name}")
-def _arrival(
+def _new_machine(
     env: Environment, request: PreflightRequest, machine: VirtualMachine
 ) -> tuple[Finding, ...]:
     """Check what a deployment would check, and say what the new machine would lack."""
     wanted = request.deployment()
     password = guest_keys_of(wanted).vnc_password
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         return host_preflight.target(connection, machine, wanted, env.options, password)
 
 
@@ -126,7 +124,7 @@ def look_at_destination(env: Environment) -> tuple[AreaFindings, ...]:
 def look_at_machine(source: DataSource, request: PreflightRequest) -> InspectedMachine:
     """Look at the machine where it is."""
     try:
-        machine = _inspect(source, request.transfer.machine)
+        machine = _inspect_machine(source, request.transfer.machine)
         seen = _preflight_source(source, machine)
     except TradewindError as failure:
         asked = request.transfer
@@ -154,7 +152,7 @@ def look_at_move(
             lambda: _replica(env, request, machine),
             f"the machine's disks beside the pools of {env.destination.host}",
         ),
-        _seen(Area.ARRIVAL, lambda: _arrival(env, request, machine), _libvirt_of(env)),
+        _seen(Area.NEW_MACHINE, lambda: _new_machine(env, request, machine), _libvirt_of(env)),
     )
 
 

@@ -5,22 +5,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from tasks.claims import give_up
 from tasks.environment import WORKER_OS, Environment
 from tasks.step import step
 from tradewind.cleanup import cleanup_on_exit
 from tradewind.host import leftovers
-from tradewind.host.connection import connect
 from tradewind.host.storage import witness
-from tradewind.ledger import open_ledger
 from tradewind.memory import peak_memory
-from tradewind.model.ledger import RunKind, RunState
+from tradewind.model.host import Worker
+from tradewind.model.ledger import RunKind
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.report import Streamed, TransferReport
 from tradewind.model.requests import TransferRequest
 from tradewind.model.run import Run
-from tradewind.model.storage import Checkpoint, ReplicaVolume, VolumePlan
-from tradewind.model.witness import WitnessState
-from tradewind.model.worker import Worker
+from tradewind.model.storage import Checkpoint, ReplicaVolume, VolumePlan, WitnessState
 from tradewind.ports import DataSource
 from tradewind.sources.libvirt import state
 from tradewind.worker import lifecycle
@@ -29,7 +27,7 @@ from tradewind.worker import lifecycle
 @step("begin-execution-{machine.name}")
 def _begin(env: Environment, request: TransferRequest, machine: VirtualMachine) -> Run:
     """Claim the transfer: two executions of one transfer never run at once."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         transfer = ledger.note_transfer(request.source, request.destination, machine)
         return ledger.begin(transfer, RunKind.EXECUTION)
 
@@ -37,18 +35,11 @@ def _begin(env: Environment, request: TransferRequest, machine: VirtualMachine) 
 @step("clean-up-before-{run.id}")
 def _clean_up(env: Environment, source: DataSource, run: Run) -> None:
     """Remove what earlier runs of this transfer left: a worker of theirs would hold the volumes."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         dead = ledger.ended_badly(run.transfer)
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         leftovers.remove_runs(connection, dead)
     source.clean_up(dead)
-
-
-@step("give-up-execution-{run.id}")
-def _give_up(env: Environment, run: Run) -> None:
-    """Write down that the execution failed."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
-        ledger.finish(run, RunState.FAILED)
 
 
 @contextmanager
@@ -57,9 +48,8 @@ def execution(
 ) -> Iterator[Run]:
     """Lend the right to work on the transfer; `record_replica` is what ends it well."""
     run = _begin(env, request, machine)
-    with cleanup_on_exit(
-        lambda: _give_up(env, run), what=f"execution {run.id}", only_on_error=True
-    ):
+    undo = (lambda: give_up(env, run, "execution"),)
+    with cleanup_on_exit(*undo, what=f"execution {run.id}", only_on_error=True):
         _clean_up(env, source, run)
         yield run
 
@@ -74,8 +64,8 @@ def mark_written(
     """
     places = {disk.id: disk.location for disk in machine.disks}
     with (
-        open_ledger(env.options.sqlite_database_file) as ledger,
-        connect(env.destination) as connection,
+        env.ledger() as ledger,
+        env.connect() as connection,
     ):
         written = [
             volume.model_copy(
@@ -94,7 +84,7 @@ def last_checkpoint(
     env: Environment, run: Run, machine: VirtualMachine, volumes: Sequence[ReplicaVolume]
 ) -> Checkpoint | None:
     """Find what the source can compare with, for the disks whose volumes go back to it."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         found = ledger.checkpoint(run.transfer)
     return found and found.of([volume.disk_id for volume in volumes if volume.base == found.name])
 
@@ -105,8 +95,8 @@ def record_replica(
 ) -> TransferReport:
     """Write down that the replica equals its machine: only now, when the data is durable."""
     with (
-        open_ledger(env.options.sqlite_database_file) as ledger,
-        connect(env.destination) as connection,
+        env.ledger() as ledger,
+        env.connect() as connection,
     ):
         spare = lifecycle.spare_pool(connection, env.options.worker_image(WORKER_OS))
         done = ledger.volumes(run.transfer)

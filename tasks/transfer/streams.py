@@ -12,10 +12,10 @@ from tasks.environment import Environment
 from tasks.step import step
 from tasks.transfer.bandwidth import BandwidthLimits, bandwidth
 from tasks.transfer.progress import ProgressArtifacts
+from tradewind.model.host import Worker, WriterAccess
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.report import Streamed
 from tradewind.model.storage import ReplicaVolume
-from tradewind.model.worker import Worker, WriterAccess
 from tradewind.ports import Snapshot
 from tradewind.remote import shell
 from tradewind.streaming.copy import copy_disks

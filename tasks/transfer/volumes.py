@@ -10,18 +10,20 @@ from tasks.environment import WORKER_OS, DestinationContext, Environment
 from tasks.step import step
 from tradewind.errors import TradewindError
 from tradewind.host import storage
-from tradewind.host.connection import connect
 from tradewind.host.domain import domains, label_sync, overlays
 from tradewind.host.storage import naming, volume_sync, witness
-from tradewind.ledger import open_ledger
-from tradewind.model.deploy_request import DeployRequest
-from tradewind.model.host import HostAccess
+from tradewind.model.host import Worker
 from tradewind.model.machine import VirtualMachine
-from tradewind.model.requests import TransferRequest
+from tradewind.model.requests import DeployRequest, TransferRequest
 from tradewind.model.run import Run
-from tradewind.model.storage import PlannedVolume, RenamedDisk, ReplicaVolume, Volume, VolumePlan
-from tradewind.model.witness import WitnessState
-from tradewind.model.worker import Worker
+from tradewind.model.storage import (
+    PlannedVolume,
+    RenamedDisk,
+    ReplicaVolume,
+    Volume,
+    VolumePlan,
+    WitnessState,
+)
 from tradewind.worker import lifecycle
 
 
@@ -32,8 +34,8 @@ def plan_replica(
     """Decide which volumes to make, grow, keep and remove; refuse what cannot fit."""
     where = volume_sync.Placement(request.storage_map, env.options.default_storage_pool)
     with (
-        open_ledger(env.options.sqlite_database_file) as ledger,
-        connect(env.destination) as connection,
+        env.ledger() as ledger,
+        env.connect() as connection,
     ):
         settled = label_sync.settle(connection, ledger)
         known = ledger.volumes(run.transfer)
@@ -47,8 +49,8 @@ def _create(env: Environment, run: Run, planned: PlannedVolume) -> None:
     """Make an empty volume, exactly as large as its disk; the ledger knows of it before."""
     new = naming.new_replica(run.transfer, planned)
     with (
-        open_ledger(env.options.sqlite_database_file) as ledger,
-        connect(env.destination) as connection,
+        env.ledger() as ledger,
+        env.connect() as connection,
     ):
         made = witness.opened(connection, run, [new])
         ledger.plan_volumes(run.transfer, made)
@@ -61,33 +63,33 @@ def _create(env: Environment, run: Run, planned: PlannedVolume) -> None:
 @step("forget-volumes-of-{run.transfer}")
 def _forget(env: Environment, run: Run, plan: VolumePlan) -> None:
     """Forget volumes that are gone, and what was known of those that are not as they should be."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         label_sync.unlearn(ledger, run.transfer, plan)
 
 
 @step("rename-disks-of-{run.transfer}")
 def _rename(env: Environment, run: Run, renamed: Sequence[RenamedDisk]) -> None:
     """Write down what disks are called now; nothing is touched on the host."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         ledger.rename_disks(run.transfer, renamed)
 
 
 @step("grow-{planned.volume.name}")
 def _grow(env: Environment, run: Run, planned: PlannedVolume) -> None:
     """Grow a volume whose disk grew."""
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         storage.grow_volume(connection, planned.volume)
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         ledger.resize_volume(run.transfer, planned.disk_id, planned.volume.capacity)
 
 
 @step("delete-{planned.volume.name}")
 def delete_volume(env: Environment, run: Run, planned: PlannedVolume | ReplicaVolume) -> None:
     """Remove a volume, first from its host with its witness, then from the ledger."""
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         storage.delete_volume(connection, planned.volume.pool, planned.volume.name)
         witness.remove(connection, planned.volume)
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         ledger.forget_volume(run.transfer, planned.disk_id)
 
 
@@ -108,14 +110,14 @@ def reconcile_volumes(env: Environment, run: Run, plan: VolumePlan) -> None:
 @step("list-volumes-{transfer}")
 def replica_volumes(env: Environment, transfer: str) -> tuple[ReplicaVolume, ...]:
     """List the volumes that hold the replica."""
-    with open_ledger(env.options.sqlite_database_file) as ledger:
+    with env.ledger() as ledger:
         return tuple(ledger.volumes(transfer))
 
 
 @step("clone-{target.name}")
 def clone_volume(env: Environment, original: Volume, target: Volume) -> None:
     """Copy a replica volume, so that the replica stays as it is."""
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         storage.clone_volume(connection, original, target)
 
 
@@ -123,8 +125,8 @@ def clone_volume(env: Environment, original: Volume, target: Volume) -> None:
 def _open_replica(env: Environment, run: Run) -> None:
     """Write down that the replica is about to be changed: nothing may be counted from it."""
     with (
-        open_ledger(env.options.sqlite_database_file) as ledger,
-        connect(env.destination) as connection,
+        env.ledger() as ledger,
+        env.connect() as connection,
     ):
         changing = witness.opened(connection, run, ledger.volumes(run.transfer))
         ledger.plan_volumes(run.transfer, changing)
@@ -136,34 +138,34 @@ def _open_replica(env: Environment, run: Run) -> None:
 @step("overlay-{original.name}")
 def _make_overlay(env: Environment, original: Volume, overlay: Volume) -> None:
     """Make a layer for what the worker writes, so that the replica stays as it is until then."""
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         overlays.make(connection, original, overlay)
 
 
 @step("place-overlays")
 def _overlays(
     env: Environment,
-    ground: DestinationContext,
+    surveyed: DestinationContext,
     run: Run,
     machine: VirtualMachine,
     replica: Sequence[ReplicaVolume],
 ) -> tuple[ReplicaVolume, ...]:
     """Choose the pools for what the worker writes: a logical volume has no layer beside it."""
-    with connect(env.destination) as connection:
-        return overlays.describe(connection, run.id, machine, replica, ground.worker.image_pool)
+    with env.connect() as connection:
+        return overlays.describe(connection, run.id, machine, replica, surveyed.worker.image_pool)
 
 
 @step("commit-{overlay.volume.name}", retries=0)
-def _commit(host: HostAccess, worker: Worker, overlay: ReplicaVolume, original: Volume) -> None:
+def _commit(env: Environment, worker: Worker, overlay: ReplicaVolume, original: Volume) -> None:
     """Merge what the worker wrote into the replica volume."""
-    with connect(host) as connection:
+    with env.connect() as connection:
         overlays.commit(connection, worker.domain, overlay, original)
 
 
 @step("remove-{overlay.name}")
-def _remove_overlay(host: HostAccess, overlay: Volume) -> None:
+def _remove_overlay(env: Environment, overlay: Volume) -> None:
     """Remove a layer that is merged, or was never written to."""
-    with connect(host) as connection:
+    with env.connect() as connection:
         storage.delete_volume(connection, overlay.pool, overlay.name)
 
 
@@ -173,16 +175,16 @@ def needs_overlays(request: DeployRequest) -> bool:
 
 
 def working_volumes(
-    stage: DeployContext, run: Run, machine: VirtualMachine, replica: Sequence[ReplicaVolume]
+    context: DeployContext, run: Run, machine: VirtualMachine, replica: Sequence[ReplicaVolume]
 ) -> tuple[ReplicaVolume, ...]:
     """Give each disk of the machine, in its order, a volume on which the guest may be changed."""
-    env = stage.env
-    if needs_overlays(stage.request):
-        layers = _overlays(env, stage.ground, run, machine, replica)
+    env = context.env
+    if needs_overlays(context.request):
+        layers = _overlays(env, context.surveyed, run, machine, replica)
         for volume, layer in zip(replica, layers, strict=True):
             _make_overlay(env, volume.volume, layer.volume)
         return layers
-    if not stage.request.clone_disks:
+    if not context.request.clone_disks:
         return tuple(replica)
     clones = tuple(naming.clone_of(run.id, machine, volume) for volume in replica)
     for volume, clone in zip(replica, clones, strict=True):
@@ -191,7 +193,7 @@ def working_volumes(
 
 
 def commit_changes(
-    stage: DeployContext,
+    context: DeployContext,
     run: Run,
     worker: Worker,
     volumes: Sequence[ReplicaVolume],
@@ -202,34 +204,34 @@ def commit_changes(
     The ledger forgets that the replica equals its machine before the first byte: a crash half-way
     leaves a mixture, and the next transfer then compares and mends all of it.
     """
-    if not needs_overlays(stage.request):
+    if not needs_overlays(context.request):
         return
-    _open_replica(stage.env, run)
+    _open_replica(context.env, run)
     for layer, volume in zip(volumes, replica, strict=True):
-        _commit(stage.env.destination, worker, layer, volume.volume)
+        _commit(context.env, worker, layer, volume.volume)
 
 
 def machine_volumes(
-    stage: DeployContext,
+    context: DeployContext,
     run: Run,
     volumes: Sequence[ReplicaVolume],
     replica: Sequence[ReplicaVolume],
 ) -> tuple[ReplicaVolume, ...]:
     """Take the volumes that the machine shall have: the clones, or the replica's own."""
-    if stage.request.clone_disks:
+    if context.request.clone_disks:
         return tuple(volumes)
-    if needs_overlays(stage.request):
+    if needs_overlays(context.request):
         for layer in volumes:
-            _remove_overlay(stage.env.destination, layer.volume)
+            _remove_overlay(context.env, layer.volume)
     else:
-        _open_replica(stage.env, run)
+        _open_replica(context.env, run)
     return tuple(replica)
 
 
 @step("hand-over-{run.transfer}")
 def _hand_over(env: Environment, run: Run, volumes: Sequence[ReplicaVolume]) -> tuple[str, ...]:
     """Let volumes say that they are a machine's now; say which could not be told."""
-    with connect(env.destination) as connection:
+    with env.connect() as connection:
         return label_sync.hand_over(connection, run, volumes)
 
 

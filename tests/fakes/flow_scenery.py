@@ -10,26 +10,18 @@ import blocks.endpoint
 import tasks.attempts
 import tasks.deploy.machines
 import tasks.deploy.morphing
-import tasks.deploy.plan
-import tasks.deploy.rehearsals
-import tasks.deploy.run
 import tasks.environment
-import tasks.move.cutover
 import tasks.move.outage_end
 import tasks.move.unfinished
 import tasks.operate.leftovers
-import tasks.operate.removals
 import tasks.operate.worker_images
-import tasks.preflight.findings
-import tasks.transfer.executions
 import tasks.transfer.streams
-import tasks.transfer.volumes
 import tasks.transfer.workers
 from blocks.provider_options import ProviderOptionsBlock
 from tests.fakes.flow_stage import GUEST, Stage
 from tradewind.host import storage
 from tradewind.host.boot import boot_proof, evidence, systemd_state
-from tradewind.host.domain import domains, overlays
+from tradewind.host.domain import disks, domains, overlays
 from tradewind.host.storage import witness
 from tradewind.ledger import Ledger, replicas
 from tradewind.model.guest import MountedGuest
@@ -41,21 +33,10 @@ from tradewind.remote import shell
 from tradewind.worker import lifecycle
 
 CONNECTING = (
-    tasks.move.cutover,
-    tasks.deploy.plan,
-    tasks.deploy.run,
-    tasks.transfer.executions,
-    tasks.operate.worker_images,
-    tasks.operate.leftovers,
-    tasks.deploy.machines,
-    tasks.preflight.findings,
-    tasks.deploy.rehearsals,
-    tasks.operate.removals,
     tasks.environment,
-    tasks.move.unfinished,
-    tasks.transfer.volumes,
     tasks.move.outage_end,
-    tasks.transfer.workers,
+    tasks.operate.leftovers,
+    tasks.operate.worker_images,
 )
 
 
@@ -98,8 +79,8 @@ def _watch(stage: Stage, patch: pytest.MonkeyPatch) -> None:
         (overlays, "commit", lambda _c, _w, layer, _to: f"commit {layer.disk_id}"),
         (lifecycle, "start", lambda *arguments: f"start worker {arguments[3].purpose}"),
         (lifecycle, "discard", lambda _c, _pool, label: f"discard worker {label.purpose}"),
-        (domains, "attach_volume", lambda _c, _name, volume: f"attach {volume.disk_id}"),
-        (domains, "detach_disk", lambda *_: "detach"),
+        (disks, "attach_volume", lambda _c, _name, volume: f"attach {volume.disk_id}"),
+        (disks, "detach_disk", lambda *_: "detach"),
         (domains, "define", lambda *_: "define"),
         (domains, "start", lambda _c, name: f"start {name}"),
         (domains, "stop", lambda _c, name: f"stop {name}"),

@@ -27,22 +27,18 @@ from tradewind.host.connection import translate
 from tradewind.host.domain import domains
 from tradewind.host.storage import naming, volume_sync, witness
 from tradewind.ledger import Ledger, open_ledger
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.guest import Family, GuestOS, Outcome, StepReport
-from tradewind.model.host import HostAccess
-from tradewind.model.label import Label
+from tradewind.model.host import HostAccess, HttpsAccess, Worker
 from tradewind.model.ledger import RunKind
 from tradewind.model.machine import Nic, PowerState, VirtualMachine
 from tradewind.model.migrate import ShutDown
 from tradewind.model.options import ProviderOptions
 from tradewind.model.progress import DiskResult
 from tradewind.model.proof import BootEvidence, BootProof, SystemdState
-from tradewind.model.requests import TransferRequest
-from tradewind.model.run import Run
-from tradewind.model.source_state import SourceState
-from tradewind.model.storage import Checkpoint, Volume
-from tradewind.model.witness import WitnessState
-from tradewind.model.worker import HttpsAccess, Worker
+from tradewind.model.requests import DeployRequest, TransferRequest
+from tradewind.model.run import Label, Run
+from tradewind.model.source import SourceState
+from tradewind.model.storage import Checkpoint, Volume, WitnessState
 from tradewind.morphing import plan
 from tradewind.ports import Completed, Snapshot
 from tradewind.streaming.copy_thread import CopyJob

@@ -55,7 +55,7 @@ def begun(domain: FakeDomain) -> object:
 
     checkpoints.redefine(domain, Checkpoint(name="other", machine_id="", created=1))
     disks = [BackupDisk(target="vda", scratch="/s", since="old", tracked=True)]
-    job = backup.Job("/var/tmp/tradewind-0123456789ab/nbd", disks, checkpoint="new")
+    job = backup.BackupRequest("/var/tmp/tradewind-0123456789ab/nbd", disks, checkpoint="new")
     (disk,) = backup.begin(Real(domain._real, domain.connect()), job).disks
     return [disk.since, disk.tracked, disk.why]
 

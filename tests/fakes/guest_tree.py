@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tradewind.errors import MorphingError
-from tradewind.model.guest import Reach
+from tradewind.model.guest import ChrootAccess
 from tradewind.ports import Completed
 
 Answer = Callable[[Sequence[str]], Completed]
@@ -82,7 +82,7 @@ class FakeGuestTree:
         *,
         timeout: float = 60,
         check: bool = True,
-        reach: Reach = Reach.FILES,
+        reach: ChrootAccess = ChrootAccess.FILES,
     ) -> Completed:
         command = shlex.join(argv)
         self.commands.append(command)

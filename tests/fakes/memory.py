@@ -13,7 +13,7 @@ from tradewind.model.machine import Disk, MachineSummary, PowerState, VirtualMac
 from tradewind.model.migrate import ShutDown
 from tradewind.model.overview import MachineOverview
 from tradewind.model.run import Run
-from tradewind.model.source_findings import GuestSeen, SourceFindings
+from tradewind.model.source import GuestSeen, SourceFindings
 from tradewind.model.storage import Checkpoint, Extent, ExtentKind, TrackedDisk, Tracking
 from tradewind.ports import Range, Snapshot
 from tradewind.streaming.writer_service import BLAKE2B, Tagger, combined

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.fakes import escape_attempts, escape_target
-from tradewind.model.guest import Reach
+from tradewind.model.guest import ChrootAccess
 from tradewind.morphing.confinement import program, run_inside
 from tradewind.ports import Remote
 from tradewind.waiting import wait_for
@@ -69,7 +69,7 @@ def target_lent(remote: Remote, folder: str) -> Iterator[Target]:
         remote.run(["rm", "-f", marker, script, told])
 
 
-def attempts(remote: Remote, root: str, target: Target, reach: Reach) -> dict[str, str]:
+def attempts(remote: Remote, root: str, target: Target, reach: ChrootAccess) -> dict[str, str]:
     """Say for each way out whether it is closed."""
     words = (target.marker, target.process, target.abstract, target.port)
     work = program("SECRET_OF=nobody", "python3", _SCRIPT, *words)

@@ -13,9 +13,8 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from tests.fakes.ssh_server import Server
-from tradewind.model.host import HostAccess
-from tradewind.model.label import Purpose
-from tradewind.model.worker import HttpsAccess, SshAccess, Worker
+from tradewind.model.host import HostAccess, HttpsAccess, SshAccess, Worker
+from tradewind.model.run import Purpose
 from tradewind.streaming import writer_service
 from tradewind.streaming.certificates import WriterCertificates, make_certificates
 

@@ -21,7 +21,7 @@ from tradewind.host import storage
 from tradewind.host.domain import domains
 from tradewind.model.ledger import RunKind, RunState
 from tradewind.model.machine import MachineSummary, PowerState
-from tradewind.model.removal import RemovalRequest
+from tradewind.model.requests import RemovalRequest
 from tradewind.model.storage import Volume
 from tradewind.reports.removal import removal_markdown
 from tradewind.units import MiB

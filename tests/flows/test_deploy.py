@@ -27,9 +27,9 @@ from tradewind.errors import (
 from tradewind.host import leftovers
 from tradewind.host.domain import domains, overlays
 from tradewind.host.storage import witness
-from tradewind.model.label import LabelState, Purpose
 from tradewind.model.ledger import Life
 from tradewind.model.proof import SystemdState
+from tradewind.model.run import LabelState, Purpose
 from tradewind.morphing import plan
 from tradewind.units import GiB
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
+import tasks.deploy.handover
 import tasks.deploy.run
 import tasks.transfer.streams
 from flows.delete_replica import delete_replica
@@ -24,10 +25,10 @@ from tradewind.host.domain import domains
 from tradewind.host.storage import witness
 from tradewind.ledger import Ledger, kept
 from tradewind.ledger.tables import RunRow
-from tradewind.model.kept import Kept
-from tradewind.model.label import LabelState
+from tradewind.model.ledger import Kept
 from tradewind.model.preflight import PreflightRequest
-from tradewind.model.removal import RemovalRequest
+from tradewind.model.requests import RemovalRequest
+from tradewind.model.run import LabelState
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.units import MiB
 
@@ -52,7 +53,7 @@ def killed_at(
     with monkeypatch.context() as patch, suppress(Killed):
         patch.setattr(owner, name, how)
         patch.setattr(tasks.deploy.run, "_undo", lambda *_: None)
-        patch.setattr(tasks.deploy.run, "_give_up", lambda *_: None)
+        patch.setattr(tasks.deploy.run, "give_up", lambda *_: None)
         yield
 
 
@@ -108,7 +109,7 @@ def test_killed_after_the_machine_was_finished_and_before_that_was_written_down(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, runs: bool
 ) -> None:
     stage.make_replica()
-    with killed_at(monkeypatch, tasks.deploy.run, "_record", labelled_first(stage)):
+    with killed_at(monkeypatch, tasks.deploy.handover, "_record", labelled_first(stage)):
         deploy(stage.deploy(clone_disks=False, skip_os_morphing=True))
     bury(stage)
     machine = domains.require_domain(stage.host, "web01")
@@ -130,7 +131,7 @@ def test_other_runs_find_the_killed_deployment_too(
 ) -> None:
     stage.make_replica()
     replica = {each.volume.name for each in known_volumes(stage)}
-    with killed_at(monkeypatch, tasks.deploy.run, "_record", labelled_first(stage)):
+    with killed_at(monkeypatch, tasks.deploy.handover, "_record", labelled_first(stage)):
         deploy(stage.deploy(clone_disks=False, skip_os_morphing=True))
     bury(stage)
     if after == "deploy":
@@ -152,7 +153,7 @@ def test_killed_before_the_machine_was_written_down(
     """Then it is nobody's machine: it is removed, and the replica is one still."""
     stage.make_replica()
     replica = {each.volume.name for each in known_volumes(stage)}
-    with killed_at(monkeypatch, tasks.deploy.run, "_record"):
+    with killed_at(monkeypatch, tasks.deploy.handover, "_record"):
         deploy(stage.deploy(clone_disks=False, skip_os_morphing=True))
     bury(stage)
     report = transfer(stage.transfer())
@@ -166,7 +167,7 @@ def test_killed_between_the_ledger_and_the_label(
 ) -> None:
     """Then it is its owner's, with the disks that it has; the sweep writes the label."""
     stage.make_replica()
-    with killed_at(monkeypatch, tasks.deploy.run, "_finish_machine"):
+    with killed_at(monkeypatch, tasks.deploy.handover, "_finish_machine"):
         deploy(stage.deploy(clone_disks=False, skip_os_morphing=True))
     bury(stage)
     its_own = domains.require_domain(stage.host, "web01").XMLDesc()
@@ -360,7 +361,7 @@ def test_killed_while_a_machine_was_being_kept(
     with monkeypatch.context() as patch:
         patch.setattr(domains, "write_label", die)
         patch.setattr(kept, "withdraw", lambda *_: None)
-        with killed_at(monkeypatch, tasks.deploy.run, "_record"):
+        with killed_at(monkeypatch, tasks.deploy.handover, "_record"):
             deploy(stage.deploy(on_boot_failure="stop", clone_disks=False, skip_os_morphing=True))
     if died:
         bury(stage)

@@ -21,13 +21,15 @@ from prefect.exceptions import TerminationSignal
 from prefect.settings import get_current_settings
 from prefect.states import Cancelling
 
-from tasks.groups.flow_processes import Asked, EndedRun, run_each
+from tasks.groups.flow_processes import EndedRun, WantedFlowRun, run_each
 from tests.fakes.flow_of_one import one
 
 
 @flow
 def group(asked: list[tuple[str, str]], folder: str, limit: int) -> list[EndedRun]:
-    wanted = [Asked(name, {"name": name, "end": end, "folder": folder}) for name, end in asked]
+    wanted = [
+        WantedFlowRun(name, {"name": name, "end": end, "folder": folder}) for name, end in asked
+    ]
     return run_each(one, wanted, limit)
 
 

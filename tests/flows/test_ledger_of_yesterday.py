@@ -22,8 +22,8 @@ from tradewind.host import storage
 from tradewind.host.domain import domains, label_sync
 from tradewind.host.storage import witness
 from tradewind.model.ledger import Life
-from tradewind.model.removal import RemovalReport, RemovalRequest
-from tradewind.model.witness import WitnessState
+from tradewind.model.requests import RemovalReport, RemovalRequest
+from tradewind.model.storage import WitnessState
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from tradewind.host.target import objections
 from tradewind.model.deploy_options import DeployOptions, OnBootFailure
 from tradewind.model.migrate import Answer, Go, MigrateRequest
 from tradewind.model.network import NetworkMap
-from tradewind.model.source_state import SourceState, Stops
+from tradewind.model.source import BlockedWork, SourceState
 
 LANDING = DeployOptions(name="web01-new", network_map=NetworkMap(default="lan"))
 
@@ -132,9 +132,9 @@ def test_kept_machine_is_off_before_its_original_starts(stage: Stage, choice: st
     assert not domains.require_domain(stage.host, "web01-new").isActive()
 
 
-@pytest.mark.parametrize("stops", [Stops.MOVE, Stops.TRANSFER])
+@pytest.mark.parametrize("stops", [BlockedWork.MOVE, BlockedWork.TRANSFER])
 def test_machine_that_a_move_would_harm_is_refused_before_anything(
-    stage: Stage, stops: Stops
+    stage: Stage, stops: BlockedWork
 ) -> None:
     saved = SourceState(what="web01 is saved", remedy="start it", evidence="virsh", stops=stops)
     stage.source.states = (saved,)
@@ -146,7 +146,7 @@ def test_machine_that_a_move_would_harm_is_refused_before_anything(
 def test_state_that_came_while_a_person_thought_is_refused_before_the_shutdown(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paused = SourceState(what="web01 paused", remedy="r", evidence="e", stops=Stops.MOVE)
+    paused = SourceState(what="web01 paused", remedy="r", evidence="e", stops=BlockedWork.MOVE)
 
     def think(_request: MigrateRequest) -> str:
         stage.source.states = (paused,)

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from sqlmodel import Session, select
 
+import tasks.deploy.handover
 import tasks.deploy.machines
 import tasks.deploy.run
 import tasks.move.cutover
@@ -41,11 +42,11 @@ from tradewind.host.domain import domains
 from tradewind.ledger import Ledger
 from tradewind.ledger.tables import OutageRow, RunRow
 from tradewind.model.cutover import MoveName
-from tradewind.model.label import LabelState
 from tradewind.model.ledger import Life, RunKind, RunState
 from tradewind.model.network import NetworkMap
 from tradewind.model.outage import OutageEnd, OutagePhase
-from tradewind.model.removal import RemovalRequest
+from tradewind.model.requests import RemovalRequest
+from tradewind.model.run import LabelState
 
 NEW = "web01-new"
 
@@ -102,7 +103,7 @@ def killed(stage: Stage, patch: pytest.MonkeyPatch) -> Iterator[Callable[[], Non
     with patch.context() as inside:
         inside.setattr(tasks.move.outage_end, "_settle", lambda *_: None)
         for module in (tasks.deploy.run, tasks.transfer.executions):
-            inside.setattr(module, "_give_up", lambda *_: None)
+            inside.setattr(module, "give_up", lambda *_: None)
         inside.setattr(tasks.deploy.run, "_undo", lambda *_: None)
 
         def die() -> None:
@@ -126,7 +127,7 @@ def die_at(stage: Stage, phase: OutagePhase, patch: pytest.MonkeyPatch) -> None:
         if phase in after:
             inside.setattr(stage, *after[phase])
         else:
-            inside.setattr(tasks.deploy.run, "finish_machine", lambda *_, **__: die())
+            inside.setattr(tasks.deploy.handover, "finish_machine", lambda *_, **__: die())
         migrate(request(stage))
     assert outages(stage) == [(phase, None)]
 
@@ -257,7 +258,7 @@ def test_destination_out_of_reach_leaves_the_original_off(
         yield
 
     def cut() -> None:
-        for module in (tasks.deploy.run, tasks.move.outage_end):
+        for module in (tasks.environment, tasks.move.outage_end):
             monkeypatch.setattr(module, "connect", unreachable)
         raise LateError("new.example: the connection broke")
 

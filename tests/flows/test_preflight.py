@@ -62,8 +62,8 @@ def test_everything_that_is_wrong_is_said_at_once(
     assert not report.ready
     assert len(found[Area.WORKER]) == 2
     assert found[Area.REPLICA] == ["pool fast does not answer"]
-    assert len(found[Area.ARRIVAL]) == 1
-    assert "is not mapped" in found[Area.ARRIVAL][0]
+    assert len(found[Area.NEW_MACHINE]) == 1
+    assert "is not mapped" in found[Area.NEW_MACHINE][0]
 
 
 def test_image_that_no_option_names_hides_nothing(stage: Stage) -> None:
@@ -79,7 +79,7 @@ def test_what_depends_on_a_machine_that_is_not_there_is_named_as_not_looked_at(
 ) -> None:
     report = preflight(asked(stage, machine="nobody"))
     assert list(errors(report)) == [Area.MACHINE]
-    assert report.skipped == (Area.GUEST, Area.REPLICA, Area.ARRIVAL)
+    assert report.skipped == (Area.GUEST, Area.REPLICA, Area.NEW_MACHINE)
 
 
 def test_a_name_that_is_taken_is_found(stage: Stage) -> None:
@@ -90,7 +90,7 @@ def test_a_name_that_is_taken_is_found(stage: Stage) -> None:
         "<os><type>hvm</type></os></domain>",
     )
     report = preflight(asked(stage))
-    assert "there is a machine “web01”" in errors(report)[Area.ARRIVAL][0]
+    assert "there is a machine “web01”" in errors(report)[Area.NEW_MACHINE][0]
     assert not [area for area, found in report.sorted_findings() if "would be made" in found.what]
 
 
@@ -99,7 +99,7 @@ def test_a_console_that_is_open_to_everybody_is_a_warning(stage: Stage) -> None:
         return [
             (found.severity, found.what, found.remedy)
             for area, found in report.sorted_findings()
-            if area is Area.ARRIVAL and "VNC" in found.what
+            if area is Area.NEW_MACHINE and "VNC" in found.what
         ]
 
     console = {"enable_vm_vnc_console": True}
@@ -123,4 +123,4 @@ def test_a_console_that_is_open_to_everybody_is_a_warning(stage: Stage) -> None:
 def test_secrets_that_are_not_there_are_found_before_the_deployment(stage: Stage) -> None:
     deploy_options = {"network_map": {"default": "lan"}, "guest_secrets": "nowhere"}
     report = preflight(asked(stage, deploy_options=deploy_options))
-    assert "nowhere" in "".join(errors(report)[Area.ARRIVAL])
+    assert "nowhere" in "".join(errors(report)[Area.NEW_MACHINE])

@@ -13,7 +13,7 @@ import tasks.groups.members
 import tasks.operate.events
 from flows.replicate import replicate
 from flows.transfer import transfer
-from tasks.groups.flow_processes import Asked, EndedRun
+from tasks.groups.flow_processes import EndedRun, WantedFlowRun
 from tasks.groups.members import MachinesFailedError
 from tests.fakes.flow_stage import Stage
 from tradewind.errors import CapacityError, NotFoundError
@@ -22,13 +22,15 @@ from tradewind.model.groups import GroupReport, GroupRequest
 from tradewind.units import MiB
 
 
-def in_this_process(flow: Flow[..., Any], asked: Sequence[Asked], limit: int) -> list[EndedRun]:
+def in_this_process(
+    flow: Flow[..., Any], asked: Sequence[WantedFlowRun], limit: int
+) -> list[EndedRun]:
     """Take the place of the processes, which would not see the stage."""
     assert limit == 2
     return [_run(flow, each) for each in asked]
 
 
-def _run(flow: Flow[..., Any], asked: Asked) -> EndedRun:
+def _run(flow: Flow[..., Any], asked: WantedFlowRun) -> EndedRun:
     state: Any = flow(**asked.parameters, return_state=True)
     return EndedRun(
         id=str(state.state_details.flow_run_id),

@@ -14,9 +14,9 @@ from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 
 from cli.commands import drain
 from deployments import automations, installing, server, work_pool
-from deployments.installing import Installed, What
+from deployments.installing import InstallAction, Installed
 from deployments.project import planned
-from deployments.work_pool import Pool, Working
+from deployments.work_pool import TakenRun, WorkPool
 from tests.fakes.prefect_server import Server
 from tradewind.errors import BadInputError, LateError, NotFoundError
 from tradewind.waiting import wait_for
@@ -56,9 +56,9 @@ def test_everything_is_made_once(
     client: SyncPrefectClient, installed: dict[str, Installed]
 ) -> None:
     assert set(installed) == {"tradewind", *DEPLOYMENTS, *AUTOMATIONS}
-    assert {each.what for each in installed.values()} == {What.MADE}
+    assert {each.what for each in installed.values()} == {InstallAction.MADE}
     again = install(client)
-    assert {each.what for each in again.values()} == {What.LEFT}
+    assert {each.what for each in again.values()} == {InstallAction.LEFT}
     assert {each.notes for each in again.values()} == {()}
 
 
@@ -102,7 +102,7 @@ def test_what_an_operator_changed_is_left_and_named_until_a_reset(
     client.pause_automation(zombie.id)
 
     again = install(client)
-    assert again["sweep/sweep"].what is What.LEFT
+    assert again["sweep/sweep"].what is InstallAction.LEFT
     assert again["sweep/sweep"].notes == ("it has schedules of its own",)
     assert again["transfer/transfer"].notes == (
         "job_variables",
@@ -110,7 +110,7 @@ def test_what_an_operator_changed_is_left_and_named_until_a_reset(
         "it is paused",
         "it has schedules of its own",
     )
-    assert again["tradewind-zombie"].what is What.LEFT
+    assert again["tradewind-zombie"].what is InstallAction.LEFT
     assert again["tradewind-zombie"].notes == ("it is switched off",)
     (kept,) = client.read_deployment_by_name("sweep/sweep").schedules
     assert (kept.active, kept.schedule) == (False, every_night)
@@ -135,7 +135,7 @@ def test_what_the_code_says_otherwise_is_brought_up_to_date(
     assert install(client)["deploy/deploy"] == Installed(
         kind="deployment",
         name="deploy/deploy",
-        what=What.CHANGED,
+        what=InstallAction.CHANGED,
         notes=("entrypoint", "description", "tags"),
     )
     assert client.read_deployment_by_name("deploy/deploy").entrypoint == "flows/deploy.py:deploy"
@@ -146,7 +146,7 @@ def test_an_automation_follows_the_deployment_that_it_runs(
     client: SyncPrefectClient, installed: dict[str, Installed]
 ) -> None:
     client.delete_deployment(client.read_deployment_by_name("sweep/sweep").id)
-    assert install(client)["tradewind-sweep-after-crash"].what is What.CHANGED
+    assert install(client)["tradewind-sweep-after-crash"].what is InstallAction.CHANGED
     (after_crash,) = client.read_automations_by_name("tradewind-sweep-after-crash")
     sweep = client.read_deployment_by_name("sweep/sweep")
     (action,) = after_crash.actions
@@ -163,7 +163,7 @@ def test_pool_of_another_type_is_refused(
 
 def test_block_types_are_known_already(client: SyncPrefectClient) -> None:
     list(installing.block_types(client))
-    assert {each.what for each in installing.block_types(client)} == {What.LEFT}
+    assert {each.what for each in installing.block_types(client)} == {InstallAction.LEFT}
 
 
 def test_settings_that_should_be_others_are_named(client: SyncPrefectClient) -> None:
@@ -180,7 +180,7 @@ class Impatient:
     def __init__(self) -> None:
         self.said: list[list[str]] = []
 
-    def __call__(self, working: Sequence[Working]) -> None:
+    def __call__(self, working: Sequence[TakenRun]) -> None:
         self.said.append([each.sentence().partition(" since")[0] for each in working])
 
 
@@ -211,7 +211,7 @@ def test_drain_waits_for_what_has_a_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(drain, "EVERY", 0.01)
-    found, listener = Pool(client, "tradewind"), Impatient()
+    found, listener = WorkPool(client, "tradewind"), Impatient()
     found.pause()
     assert client.read_work_pool("tradewind").is_paused
     assert install(client)["tradewind"].notes == ("it is paused: `tradewind resume`",)
@@ -233,7 +233,7 @@ def test_drain_does_not_wait_for_a_run_whose_worker_was_killed_before_it_began(
     client: SyncPrefectClient, begin: Begin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(work_pool, "_PENDING_ALONE", 1.0)
-    found, listener = Pool(client, "tradewind"), Impatient()
+    found, listener = WorkPool(client, "tradewind"), Impatient()
     begin("orphan", State(type=StateType.PENDING))
     with pytest.raises(LateError, match="still at work: orphan\n"):
         drain.wait_until_idle(found, 0, listener)  # a worker may be about to start it
@@ -251,7 +251,7 @@ def test_pending_run_is_waited_for_while_a_worker_lives(
     monkeypatch.setattr(work_pool, "_PENDING_ALONE", 0.0)
     client.send_worker_heartbeat("tradewind", "alive")
     begin("beginning", State(type=StateType.PENDING))
-    found = Pool(client, "tradewind")
+    found = WorkPool(client, "tradewind")
     assert [each.name for each in found.working()] == ["beginning"]
     assert found.abandoned() == []
 
@@ -261,7 +261,7 @@ def test_worker_that_is_missing_is_told_with_the_line_that_starts_one(
     client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(Pool, "has_workers", lambda _pool: False)
+        patch.setattr(WorkPool, "has_workers", lambda _pool: False)
         missing = work_pool.missing_worker()
     assert missing is not None
     assert missing.what.startswith("No worker runs")
@@ -280,4 +280,4 @@ def test_server_without_a_pool_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_drain_of_a_pool_that_is_not_there(client: SyncPrefectClient) -> None:
     with pytest.raises(NotFoundError, match="tradewind setup"):
-        Pool(client, "nowhere").pause()
+        WorkPool(client, "nowhere").pause()

@@ -21,8 +21,8 @@ from tests.fakes.libvirt_fakes import FakeConnection
 from tests.fakes.prefect_server import Server
 from tests.fakes.stage_blocks import Blocks, store_blocks
 from tradewind.model.host import HostAccess
-from tradewind.model.removal import RemovalReport
 from tradewind.model.report import TransferReport
+from tradewind.model.requests import RemovalReport
 
 NAME = "web01-from-kept-to-kept"
 ENDS = ("--from", "kept", "--to", "kept", "--options", "kept")

@@ -24,11 +24,10 @@ from tradewind.host import storage
 from tradewind.host.domain import backup, domains
 from tradewind.ledger import owners
 from tradewind.ledger.tables import OutageRow, RunRow
-from tradewind.model.label import LabelState, Purpose
 from tradewind.model.ledger import Life, RunKind, RunState
 from tradewind.model.migrate import MigrateRequest
 from tradewind.model.outage import OutageEnd, OutagePhase
-from tradewind.model.run import Run
+from tradewind.model.run import LabelState, Purpose, Run
 from tradewind.model.storage import Volume
 from tradewind.units import GiB
 
@@ -114,7 +113,7 @@ def leave(host: FakeConnection, run: Run) -> None:
     domains.start(host, f"source-{run.id}")
     disks = [BackupDisk(target="vda", scratch="/s")]
     source = domains.require_domain(host, f"source-{run.id}")
-    backup.begin(source, backup.Job(f"/var/tmp/tradewind-{run.id}/nbd", disks))
+    backup.begin(source, backup.BackupRequest(f"/var/tmp/tradewind-{run.id}/nbd", disks))
 
 
 def left(stage: Stage, run: Run) -> tuple[bool, bool, bool, bool]:

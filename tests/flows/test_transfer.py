@@ -23,7 +23,7 @@ from tradewind.errors import (
 from tradewind.host import storage
 from tradewind.model.ledger import Life, RunKind
 from tradewind.model.report import TransferReport
-from tradewind.model.source_state import SourceState, Stops
+from tradewind.model.source import BlockedWork, SourceState
 from tradewind.model.storage import ReplicaVolume, StorageMap, Volume
 from tradewind.units import MiB
 
@@ -117,12 +117,12 @@ def test_shrunk_disk_touches_nothing(stage: Stage) -> None:
     assert stage.volumes() == before
 
 
-def in_state(stops: Stops) -> SourceState:
+def in_state(stops: BlockedWork) -> SourceState:
     return SourceState(what="web01 naps", remedy="wake it", evidence="virsh", stops=stops)
 
 
 def test_machine_that_cannot_be_read_is_refused_before_anything(stage: Stage) -> None:
-    stage.source.states = (in_state(Stops.TRANSFER),)
+    stage.source.states = (in_state(BlockedWork.TRANSFER),)
     with pytest.raises(BadInputError, match="web01 naps"):
         transfer(stage.transfer())
     assert stage.diary == []
@@ -130,7 +130,7 @@ def test_machine_that_cannot_be_read_is_refused_before_anything(stage: Stage) ->
 
 
 def test_state_that_only_stops_a_move_is_in_the_report(stage: Stage) -> None:
-    stage.source.states = (in_state(Stops.MOVE),)
+    stage.source.states = (in_state(BlockedWork.MOVE),)
     assert "web01 naps (wake it)" in transfer(stage.transfer()).notes
 
 

@@ -14,7 +14,7 @@ from lab.records import Lab, LabHost
 from tests.live import hosts, running
 from tests.live.running import Running
 from tests.live.tradewind_command import Tradewind
-from tradewind.model.source_care import BackupTransport
+from tradewind.model.source import BackupTransport
 
 pytestmark = pytest.mark.live
 

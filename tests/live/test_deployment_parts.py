@@ -21,7 +21,7 @@ from tradewind.host import leftovers, networks, storage
 from tradewind.host.boot import evidence
 from tradewind.host.boot.console import Console, listening
 from tradewind.host.connection import connect
-from tradewind.host.domain import domains, overlays
+from tradewind.host.domain import disks, overlays
 from tradewind.model.machine import Disk, Firmware, FirmwareKind, VirtualMachine
 from tradewind.model.run import new_run_id
 from tradewind.model.storage import ReplicaVolume, Volume
@@ -74,7 +74,7 @@ def overlaid(
     replica = ReplicaVolume(disk_id="sda", volume=volume, serial="tw0011223344556677", blank=False)
     layer = overlays.overlay_of(new_run_id(), machine(), replica, "default")
     overlays.make(destination, replica.volume, layer.volume)
-    domains.attach_volume(destination, worker.name, layer)
+    disks.attach_volume(destination, worker.name, layer)
     worker.disks["vdb"] = layer.volume.name
     yield replica, layer, file
 

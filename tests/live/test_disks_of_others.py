@@ -17,10 +17,9 @@ from tests.live.running import Running
 from tradewind.errors import BootFailedError, BusyError
 from tradewind.host.storage import witness
 from tradewind.ledger import kept, open_ledger
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.leftover import LeftoverKind
-from tradewind.model.removal import RemovalRequest
 from tradewind.model.report import SweepReport
+from tradewind.model.requests import DeployRequest, RemovalRequest
 from tradewind.units import MiB
 
 pytestmark = pytest.mark.live

@@ -19,10 +19,10 @@ from tradewind.host.connection import connect
 from tradewind.host.domain import domains
 from tradewind.host.storage import pools
 from tradewind.host.target import attachments, domain_plan
-from tradewind.model.deploy_request import DeployRequest
-from tradewind.model.label import Label, Purpose
 from tradewind.model.machine import FirmwareKind
 from tradewind.model.options import ProviderOptions
+from tradewind.model.requests import DeployRequest
+from tradewind.model.run import Label, Purpose
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.sources.images import conversion
 from tradewind.sources.libvirt.source import LibvirtSource
@@ -146,13 +146,13 @@ def test_uefi_variables_and_config_drive_go_with_the_machine(
     options = ProviderOptions.model_validate({"cpu_features": ""})
     offered = facts.survey(destination)
     suits = domain_plan.check(destination, machine, request, options, offered)
-    order = domain_plan.DeploySpec(request, machine, (replica,), label, suits)
+    spec = domain_plan.DeploySpec(request, machine, (replica,), label, suits)
     try:
-        final = domain_plan.compose(destination, order, options, offered)
-        means = attachments.HostOffer(
+        final = domain_plan.compose(destination, spec, options, offered)
+        offer = attachments.HostOffer(
             offered, "worker-images", conversion.to_qcow2, with_config_drive=True
         )
-        final = attachments.furnish(destination, order, final, means)
+        final = attachments.with_attachments(destination, spec, final, offer)
         assert final.notes == ()
         assert final.nvram is not None
         domains.define(destination, final_domain(machine, final))
@@ -181,4 +181,4 @@ def test_host_is_known_by_machine_type(destination: libvirt.virConnect) -> None:
 def test_no_pool_stays_from_looking(the_hosts: Lab) -> None:
     with connect(site.access(the_hosts.source)) as connection:
         names = [pool.name() for pool in connection.listAllStoragePools()]
-    assert not [name for name in names if name.startswith(pools.PEEK)]
+    assert not [name for name in names if name.startswith(pools.TEMPORARY)]

@@ -16,7 +16,7 @@ import pytest
 import lab
 from lab import namespaces, prefect_server
 from lab.faults import hosts, network, services
-from lab.faults.network import Cut, Party
+from lab.faults.network import PacketFault, Party
 from lab.records import Lab
 from tests.live.faults import book, matrix, scene
 from tests.live.faults.courses import COURSES, Stage
@@ -71,12 +71,15 @@ def ask_prefect() -> None:
 
 def test_a_cut_is_between_two_and_ends(lent: Scene) -> None:
     source, destination = (host.address for host in lent.hosts)
-    for how, expected in ((Cut.RESET, ConnectionRefusedError), (Cut.DROP, TimeoutError)):
+    for how, expected in (
+        (PacketFault.RESET, ConnectionRefusedError),
+        (PacketFault.DROP, TimeoutError),
+    ):
         with network.cut(Party.CONTROLLER, Party.DESTINATION, how):
             assert failure_of(lambda: reach(destination)) is expected
             assert failure_of(lambda: reach(source)) is None
         assert failure_of(lambda: reach(destination)) is None
-    with network.cut(Party.SOURCE, Party.DESTINATION, Cut.DROP):
+    with network.cut(Party.SOURCE, Party.DESTINATION, PacketFault.DROP):
         assert failure_of(lambda: reach(destination)) is None
         from_source = ["timeout", "3", "bash", "-c", f"exec 3<>/dev/tcp/{destination}/22"]
         assert lab.run(lent.source, from_source, check=False).returncode != 0

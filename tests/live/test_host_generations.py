@@ -70,7 +70,7 @@ def end(machine: Running, *places: LabHost) -> None:
 
 def deploy(machine: Running, source: str, destination: str, **more: object) -> None:
     from flows.deploy import deploy as flow  # noqa: PLC0415 - Prefect reads its settings at import
-    from tradewind.model.deploy_request import DeployRequest  # noqa: PLC0415
+    from tradewind.model.requests import DeployRequest  # noqa: PLC0415
 
     names = {"machine": machine.name, "source": source, "destination": destination}
     flow(DeployRequest.model_validate({**names, **HOW, **more}))

@@ -14,12 +14,12 @@ from tests.fakes import escape_attempts, walls
 from tests.live import guest_stacks
 from tests.live.guest_stacks import STACKS, Stack
 from tradewind.errors import InspectionError, LateError
-from tradewind.model.guest import GuestOS, Reach
+from tradewind.model.guest import ChrootAccess, GuestOS
 from tradewind.model.guest_keys import GuestKey, GuestKeys
 from tradewind.model.machine import FirmwareKind
 from tradewind.morphing.confinement import on_files, run_inside
 from tradewind.morphing.linux import stacks
-from tradewind.morphing.linux.inspect import Machine, inspect
+from tradewind.morphing.linux.inspect import InspectionHints, inspect
 from tradewind.morphing.mount import mounted
 from tradewind.morphing.tree import RemoteGuestTree
 from tradewind.ports import Remote
@@ -109,7 +109,7 @@ def worker(
 
 def look(worker: Remote, stack: Stack) -> GuestOS:
     keys = GuestKeys(secrets=tuple(GuestKey.of(key) for key in stack.keys), origin="vault")
-    machine = Machine(firmware=FirmwareKind.UEFI, root_device=stack.root_device, keys=keys)
+    machine = InspectionHints(firmware=FirmwareKind.UEFI, root_device=stack.root_device, keys=keys)
     return inspect(worker, stack.serials, machine)
 
 
@@ -155,7 +155,7 @@ def assert_nothing_of_the_worker(worker: Remote, tree: RemoteGuestTree, root: st
     assert "null" in tree.list("/dev")
     assert not {"disk", *of_worker} & set(tree.list("/dev"))
     assert tree.list("/proc/1/root") in {(), tree.list("/")}
-    lent = run_inside(worker, root, on_files("list", "/dev"), Reach.DISKS).stdout.split("\0")
+    lent = run_inside(worker, root, on_files("list", "/dev"), ChrootAccess.DISKS).stdout.split("\0")
     assert "disk" in lent
     assert not (of_worker - {"mapper"}) & set(lent)
 
@@ -185,8 +185,8 @@ def test_no_name_became_a_command_and_no_key_a_file(worker: Remote) -> None:
     assert worker.run(["sh", "-c", search], check=False).stdout.strip() == "0"
 
 
-@pytest.mark.parametrize("reach", [Reach.FILES, Reach.DISKS])
-def test_no_way_leads_out_of_a_guests_root(worker: Remote, reach: Reach) -> None:
+@pytest.mark.parametrize("reach", [ChrootAccess.FILES, ChrootAccess.DISKS])
+def test_no_way_leads_out_of_a_guests_root(worker: Remote, reach: ChrootAccess) -> None:
     """Every one that `tests/unit/morphing/test_walls.py` tries, in the worker's own kernel."""
     with (
         walls.target_lent(worker, "/root") as target,

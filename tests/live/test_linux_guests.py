@@ -16,10 +16,10 @@ from lab import linux_guests, machines, segments, site
 from lab.linux_guests import LinuxGuest
 from lab.records import Lab
 from tests.live.tradewind_command import Tradewind
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.options import OptionOverrides
 from tradewind.model.proof import BootEvidence
 from tradewind.model.report import DeployReport, TransferReport
+from tradewind.model.requests import DeployRequest
 from tradewind.remote import shell
 from tradewind.units import human_duration
 from tradewind.waiting import wait_for

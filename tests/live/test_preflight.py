@@ -68,7 +68,7 @@ def test_all_that_is_wrong_is_said_at_once(tradewind: Tradewind) -> None:
         for area, found in report.sorted_findings()
         if found.severity is Severity.ERROR
     ]
-    assert {area for area, _ in errors} == {Area.WORKER, Area.REPLICA, Area.ARRIVAL}
+    assert {area for area, _ in errors} == {Area.WORKER, Area.REPLICA, Area.NEW_MACHINE}
     said = " ".join(found.what for _, found in errors)
     for name in ("migr_image_map", "nowhere", "tiny", "pc-none-1"):
         assert name in said

@@ -18,11 +18,10 @@ from tradewind.host.boot.console import listening
 from tradewind.host.connection import connect
 from tradewind.host.domain import agent, domains
 from tradewind.model.guest import Family, GuestOS
-from tradewind.model.label import Purpose
+from tradewind.model.host import Worker
 from tradewind.model.options import ProviderOptions
-from tradewind.model.run import Run, new_run_id
+from tradewind.model.run import Purpose, Run, new_run_id
 from tradewind.model.scripts import LoadedScript, ScriptPhase
-from tradewind.model.worker import Worker
 from tradewind.morphing import first_boot, scripts
 from tradewind.morphing.tree import RemoteGuestTree
 from tradewind.remote import shell

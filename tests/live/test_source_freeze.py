@@ -24,7 +24,7 @@ from tradewind.host.connection import connect
 from tradewind.host.domain import agent, backup, domains, freeze
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.run import Run, new_run_id
-from tradewind.model.source_care import SourceCare
+from tradewind.model.source import SourceCare
 from tradewind.sources.libvirt.source import LibvirtSource
 from tradewind.waiting import wait_for
 

@@ -11,10 +11,10 @@ from lab import linux_guests, machines, segments, site
 from lab.linux_guests import LinuxGuest
 from lab.records import Lab
 from tests.live.tradewind_command import Tradewind
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.options import OptionOverrides
 from tradewind.model.proof import BootEvidence
 from tradewind.model.report import DeployReport
+from tradewind.model.requests import DeployRequest
 
 # Two guests, each moved and booted: `make test-all`.
 pytestmark = [pytest.mark.live, pytest.mark.slow]

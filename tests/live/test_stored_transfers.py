@@ -17,7 +17,7 @@ from lab.records import Lab
 from tests.live import hosts, running
 from tests.live.running import Running
 from tests.live.tradewind_command import Tradewind
-from tradewind.model.removal import RemovalReport
+from tradewind.model.requests import RemovalReport
 from tradewind.units import MiB
 
 pytestmark = pytest.mark.live

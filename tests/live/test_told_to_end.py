@@ -10,7 +10,7 @@ import pytest
 
 from lab import site
 from lab.faults import services
-from lab.faults.network import Cut, Party, cut
+from lab.faults.network import PacketFault, Party, cut
 from lab.records import Lab
 from tests.live import hosts, running
 from tests.live.running import Running
@@ -23,8 +23,8 @@ pytestmark = [pytest.mark.live, pytest.mark.slow]
 TOO_LONG = 4 * ending.PATIENCE
 
 SILENCES: dict[str, Callable[[], AbstractContextManager[None]]] = {
-    "destination": lambda: cut(Party.CONTROLLER, Party.DESTINATION, Cut.DROP),
-    "source": lambda: cut(Party.CONTROLLER, Party.SOURCE, Cut.DROP),
+    "destination": lambda: cut(Party.CONTROLLER, Party.DESTINATION, PacketFault.DROP),
+    "source": lambda: cut(Party.CONTROLLER, Party.SOURCE, PacketFault.DROP),
     "prefect-gone": services.api_gone,
     "prefect-hanging": services.api_hanging,
 }

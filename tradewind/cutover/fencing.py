@@ -14,7 +14,7 @@ from tradewind.errors import FencingError, HypervisorError
 from tradewind.host import leftovers
 from tradewind.host.domain import domains
 from tradewind.model.cutover import Outage
-from tradewind.model.label import Label, Purpose
+from tradewind.model.run import Label, Purpose
 
 
 def find_new_machine(connection: libvirt.virConnect, outage: Outage) -> libvirt.virDomain | None:

@@ -42,7 +42,7 @@ def require_off(machine: VirtualMachine, place: str) -> None:
 
 
 def _changes(then: VirtualMachine, now: VirtualMachine) -> Iterator[str]:
-    """Say what a person changed; what a machine changes by running is no change."""
+    """Return what a person changed; what a machine changes by running is no change."""
     if then.name != now.name:
         yield f"it is called {now.name}"
     if (then.vcpus, then.memory, then.firmware) != (now.vcpus, now.memory, now.firmware):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from tradewind.domainxml.document import Element, attribute, parse
 from tradewind.domainxml.machine import moving_disks, place_of, target_of
+from tradewind.model.mac import read_mac
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def _disks(xml: str) -> dict[str, str]:
 
 def _nics(xml: str) -> dict[str, str]:
     nics: list[Element] = list(parse(xml).iterfind("devices/interface"))
-    return {(attribute(nic, "mac", "address") or "").lower(): "plugged in" for nic in nics}
+    return {read_mac(attribute(nic, "mac", "address") or ""): "plugged in" for nic in nics}
 
 
 def _differences(now: Mapping[str, str], defined: Mapping[str, str]) -> Iterator[Difference]:

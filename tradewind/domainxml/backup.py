@@ -63,7 +63,7 @@ def _taking_part(disk: BackupDisk) -> Element:
 
 
 @dataclass(frozen=True, slots=True)
-class JobFacts:
+class BackupJobFacts:
     """A backup job's address, as `backup_xml` takes it, and its scratch files.
 
     A push job has no address.
@@ -73,11 +73,11 @@ class JobFacts:
     scratch: tuple[str, ...]
 
 
-def job_of(xml: str) -> JobFacts:
+def job_of(xml: str) -> BackupJobFacts:
     """Read the XML of a backup job under way."""
     document = parse(xml)
     socket = attribute(document, "server", "socket")
     name, port = (attribute(document, "server", each) for each in ("name", "port"))
     files = (each.get("file", "") for each in document.iterfind("disks/disk/scratch"))
     address = socket or (f"{name}:{port}" if port else None)
-    return JobFacts(address, tuple(filter(None, files)))
+    return BackupJobFacts(address, tuple(filter(None, files)))

@@ -44,7 +44,7 @@ def vcpu_element(machine: VirtualMachine, source: Element, plan: FinalDomain) ->
 
 
 def _vcpus(machine: VirtualMachine, source: Element, plan: FinalDomain) -> tuple[int, int]:
-    """Say how many vCPUs there can be, and how many there are when the machine starts."""
+    """Return how many vCPUs there can be, and how many there are when the machine starts."""
     asked = plan.hardware
     at_boot = asked.vcpus_of(machine.vcpus)
     chosen = asked.vcpus is not None or asked.cpu_topology is not None
@@ -69,7 +69,7 @@ def topology(machine: VirtualMachine, source: Element, plan: FinalDomain) -> Ele
 
 
 def wants_wide_interrupts(machine: VirtualMachine, source: Element, plan: FinalDomain) -> bool:
-    """Say whether there are so many vCPUs that interrupts need an IOMMU to name them."""
+    """Return whether there are so many vCPUs that interrupts need an IOMMU to name them."""
     return _vcpus(machine, source, plan)[0] > _MOST_IN_EIGHT_BITS
 
 
@@ -81,7 +81,7 @@ def iommu(machine: VirtualMachine, source: Element, plan: FinalDomain) -> list[E
 
 
 def lost_of_iommu(machine: VirtualMachine, source: Element, plan: FinalDomain) -> list[str]:
-    """Say what becomes of the source's IOMMU."""
+    """Return what becomes of the source's IOMMU."""
     if wants_wide_interrupts(machine, source, plan):
         return ["The IOMMU is a plain Intel one, which more than 255 vCPUs need."]
     return ["The iommu device is left out."]

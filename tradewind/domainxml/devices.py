@@ -28,7 +28,7 @@ def target_name(prefix: str, index: int) -> str:
 
 
 def target_index(target: str) -> int:
-    """Say which disk of its bus a target names, counted from 0: 27 for sdab."""
+    """Return which disk of its bus a target names, counted from 0: 27 for sdab."""
     index = 0
     for letter in target[2:]:
         index = index * 26 + ord(letter) - ord("a") + 1

@@ -14,12 +14,12 @@ __all__ = ["QEMU", "RULES", "dropped", "stored"]
 
 
 def dropped(document: Element) -> tuple[str, ...]:
-    """Say what stays behind, each thing once, in the order of the rules."""
+    """Return what stays behind, each thing once, in the order of the rules."""
     return said(document, RULES)
 
 
 def stored(document: Element) -> tuple[str, ...]:
-    """Say what that the guest stored data in is not moved; all of it is in `dropped`, too."""
+    """Return what that the guest stored data in is not moved; all of it is in `dropped`, too."""
     return said(document, (*STORED, *LUNS))
 
 

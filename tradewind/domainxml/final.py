@@ -14,7 +14,7 @@ from tradewind.domainxml import (
     final_disks,
     final_nics,
     firmware,
-    pieces,
+    omissions,
     tags,
 )
 from tradewind.domainxml.document import E, Element, maker, parse, to_text
@@ -73,7 +73,7 @@ def final_domain(machine: VirtualMachine, plan: FinalDomain) -> str:
     domain.extend(_event(source, plan, name, usual) for name, usual in _EVENTS.items())
     domain.extend(deepcopy(power) for power in source.iterfind("pm"))
     domain.append(final_devices.devices_element(machine, source, plan))
-    pieces.without(domain, [omission.path for omission in plan.left_out])
+    omissions.without(domain, [omission.path for omission in plan.left_out])
     return to_text(domain)
 
 
@@ -106,7 +106,7 @@ def shortfalls(machine: VirtualMachine, plan: FinalDomain) -> tuple[str, ...]:
 
 
 def _dumps(source: Element, plan: FinalDomain) -> list[str]:
-    """Say which files of memory the new host does not write unasked."""
+    """Return which files of memory the new host does not write unasked."""
     crash = (source.findtext("on_crash") or "").strip()
     dumping = [f"on_crash {crash}"] if crash.startswith(_DUMP_AND) else []
     dumping += final_devices.dumping_watchdogs(source)
@@ -120,7 +120,7 @@ def _dumps(source: Element, plan: FinalDomain) -> list[str]:
 
 
 def _open(plan: FinalDomain) -> list[str]:
-    """Say when anybody who reaches the host sees and steers the machine."""
+    """Return a note when anybody who reaches the host sees and steers the machine."""
     exposure = plan.vnc.exposure if plan.vnc else ""
     return [f"{exposure} Remedy: {CLOSE_CONSOLE}."] if exposure else []
 

@@ -56,7 +56,7 @@ def free_cdrom_target(plan: FinalDomain) -> str:
 
 
 def lost_of_disks(source: Element, plan: FinalDomain) -> list[str]:
-    """Say what of a disk its new bus has no place for."""
+    """Return what of a disk its new bus has no place for."""
     described = _described(source)
     return [
         f"The {name} of disk {disk.disk_id} is left out: a {bus} disk has none."

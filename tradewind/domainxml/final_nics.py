@@ -11,6 +11,7 @@ from tradewind.domainxml.document import E, Element, attribute
 from tradewind.domainxml.machine import moving_nics
 from tradewind.model.deploy import FinalDomain, FinalNic
 from tradewind.model.hardware import NicModel
+from tradewind.model.mac import read_mac
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.network import PlugKind
 
@@ -31,13 +32,13 @@ def described_nics(source: Element, plan: FinalDomain) -> list[Element | None]:
     """Find the source's description of each NIC: those of one MAC address in their order."""
     known: dict[str, list[Element]] = defaultdict(list)
     for nic in moving_nics(source):
-        known[(attribute(nic, "mac", "address") or "").lower()].append(nic)
-    same = (known[nic.mac.lower()] for nic in plan.nics)
+        known[read_mac(attribute(nic, "mac", "address") or "")].append(nic)
+    same = (known[read_mac(nic.mac)] for nic in plan.nics)
     return [found.pop(0) if found else None for found in same]
 
 
 def lost_groups(machine: VirtualMachine, plan: FinalDomain) -> list[str]:
-    """Say which NICs left the port group, and so perhaps the VLAN, that they were in."""
+    """Return which NICs left the port group, and so perhaps the VLAN, that they were in."""
     return [
         f"NIC {nic.mac} was in port group {nic.port_group} of {nic.network}, and is on {new.plug}"
         " now: in another VLAN, unless that is the same one."

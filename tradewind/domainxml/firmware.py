@@ -60,7 +60,7 @@ def architecture(description: str | None) -> str:
 
 
 def has_own_smbios(source: Element) -> bool:
-    """Say whether the guest sees the strings of <sysinfo>."""
+    """Return whether the guest sees the strings of <sysinfo>."""
     asked = attribute(source, "os/smbios", "mode") == "sysinfo"
     return asked and source.find("sysinfo[@type='smbios']") is not None
 

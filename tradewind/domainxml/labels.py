@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from tradewind.domainxml.document import E, Element, maker, parse
 from tradewind.domainxml.document import to_text as element_to_text
 from tradewind.errors import HypervisorError
-from tradewind.model.label import Label
+from tradewind.model.run import Label
 
 PREFIX: Final = "tradewind"
 NAMESPACE: Final = "urn:tradewind:label:1"

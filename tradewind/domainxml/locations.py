@@ -37,11 +37,13 @@ def layered_files(xml: str) -> frozenset[str]:
         if disk.get("device", "disk") == "disk" and attribute(disk, "driver", "type") != "raw"
     )
     return frozenset(
-        plain(path) for disk in disks if (path := attribute(disk, "source", "file")) is not None
+        normal_path(path)
+        for disk in disks
+        if (path := attribute(disk, "source", "file")) is not None
     )
 
 
-def plain(path: str) -> str:
+def normal_path(path: str) -> str:
     """Spell a path in the one way in which it is compared."""
     if not path.startswith("/"):
         return path
@@ -60,7 +62,7 @@ def _of_part(part: Element) -> Iterator[str]:
         yield from _places(source)
     for path in _FILES:
         if text := (part.findtext(path) or "").strip():
-            yield plain(text)
+            yield normal_path(text)
 
 
 def _places(source: Element) -> Iterator[str]:
@@ -69,7 +71,7 @@ def _places(source: Element) -> Iterator[str]:
         yield f"{pool}/{volume}"
     for kind in ("file", "dev", "dir"):
         if path := source.get(kind):
-            yield plain(path)
+            yield normal_path(path)
     if source.get("protocol") and (image := source.get("name")):
         # As libvirt calls a volume of a network pool, for example rbd: pool/image.
         yield image

@@ -155,7 +155,7 @@ def _require_whole(disk: Element, location: str) -> None:
 
 
 def place_of(disk: Element) -> tuple[str, str]:
-    """Say where the source keeps a disk, and in which pool or folder."""
+    """Return where the source keeps a disk, and in which pool or folder."""
     source = disk.find("source")
     if source is None:
         return "", ""

@@ -62,7 +62,7 @@ def isolated_network(name: str, subnet: str) -> str:
 
 
 def ways_out(xml: str) -> str:
-    """Say how something leaves a network; empty when nothing does."""
+    """Return how something leaves a network; empty when nothing does."""
     document = parse(xml)
     forward = document.find("forward")
     if forward is not None:

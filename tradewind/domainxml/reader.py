@@ -7,8 +7,8 @@ from typing import Final
 from tradewind.domainxml.document import E, Element, maker, to_text
 from tradewind.domainxml.dropped import QEMU
 from tradewind.domainxml.labels import label_element
-from tradewind.model.label import Label
 from tradewind.model.machine import Disk
+from tradewind.model.run import Label
 from tradewind.units import MiB
 
 MEMORY = 64 * MiB

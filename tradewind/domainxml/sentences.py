@@ -19,7 +19,7 @@ class Rule(NamedTuple):
 
 
 def said(document: Element, rules: Iterable[Rule]) -> tuple[str, ...]:
-    """Say what stays behind, each thing once, in the order of the rules."""
+    """Return what stays behind, each thing once, in the order of the rules."""
     sentences = (rule.sentence(found) for rule in rules for found in _elements(document, rule))
     return tuple(dict.fromkeys(filter(None, sentences)))
 

@@ -8,9 +8,9 @@ from tradewind.domainxml import devices
 from tradewind.domainxml.document import E, Element, attribute, find, parse, to_text
 from tradewind.domainxml.labels import label_element
 from tradewind.errors import HypervisorError
-from tradewind.model.label import Label, Purpose
+from tradewind.model.host import WorkerSpec
 from tradewind.model.network import Plug
-from tradewind.model.worker import WorkerSpec
+from tradewind.model.run import Label, Purpose
 
 # Slots that the worker's own devices take: system disk, NIC, SCSI, serial (agent), RNG.
 OWN_SLOTS: Final = 5

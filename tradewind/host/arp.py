@@ -11,21 +11,22 @@ import pydantic
 
 from tradewind.errors import HypervisorError
 from tradewind.model.host import HostAccess
+from tradewind.model.mac import Mac, read_mac
 from tradewind.model.record import faults
 from tradewind.ports import Remote
 from tradewind.remote import shell
 
 
-class _Entry(pydantic.BaseModel):
+class _Neighbour(pydantic.BaseModel):
     """What counts of an entry; one whose neighbour did not answer has no `lladdr`."""
 
     dst: IPv4Address
-    lladdr: str = ""
+    lladdr: Mac = ""
 
 
 # More than the kernel keeps (gc_thresh3 is 1,024 unless somebody raised it).
 MOST_ENTRIES: Final = 65536
-_TABLE = pydantic.TypeAdapter(Annotated[list[_Entry], pydantic.Field(max_length=MOST_ENTRIES)])
+_TABLE = pydantic.TypeAdapter(Annotated[list[_Neighbour], pydantic.Field(max_length=MOST_ENTRIES)])
 
 
 def addresses(host: HostAccess, mac: str) -> tuple[str, ...]:
@@ -47,4 +48,4 @@ def read(remote: Remote, mac: str) -> tuple[str, ...]:
             f"address source arp: the host's `ip neighbour` cannot be read: {faults(error)}",
             "set migr_worker_iface_addr_src to lease or agent",
         ) from None
-    return tuple(str(entry.dst) for entry in table if entry.lladdr.lower() == mac.lower())
+    return tuple(str(entry.dst) for entry in table if entry.lladdr == read_mac(mac))

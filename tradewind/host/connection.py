@@ -27,6 +27,9 @@ from tradewind.remote import shell
 from tradewind.remote.address import bracketed
 from tradewind.remote.client import client_files
 
+# What `connect` lends, for those who only hand it on.
+Connection = libvirt.virConnect
+
 # Seconds between keep-alive messages, and how many may stay unanswered: a host that vanished is
 # noticed after half a minute instead of never.
 KEEPALIVE_INTERVAL = 5

@@ -35,7 +35,7 @@ def is_absent(error: libvirt.libvirtError) -> bool:
 
 
 def refusal(error: libvirt.libvirtError, text: str) -> TradewindError | None:
-    """Say what a socket that cannot be connected to means; None when it is something else.
+    """Return what a socket that cannot be connected to means; None when it is something else.
 
     No such error passes with time.
     """

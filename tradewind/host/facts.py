@@ -56,7 +56,7 @@ def _require_pc(connection: libvirt.virConnect, architecture: str) -> None:
 def for_machine(
     connection: libvirt.virConnect, facts: HostFacts, machine_type: str | None
 ) -> HostFacts:
-    """Say what the host offers to guests of another machine type.
+    """Return what the host offers to guests of another machine type.
 
     OptionError when it has none of that name.
     """

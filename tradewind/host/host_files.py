@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 def describe(connection: libvirt.virConnect, path: str) -> VolumeFacts:
-    """Say how large a file is and of which format; NotFoundError when it cannot be seen."""
+    """Return how large a file is and of which format; NotFoundError when it cannot be seen."""
     return _with_volume(connection, path, storage.describe_volume)
 
 
@@ -72,7 +72,7 @@ def _with_volume(
 @contextlib.contextmanager
 def _volume(connection: libvirt.virConnect, path: str) -> Iterator[libvirt.virStorageVol]:
     folder = str(PurePosixPath(path).parent)
-    name = pools.PEEK + hashlib.blake2s(folder.encode(), digest_size=6).hexdigest()
+    name = pools.TEMPORARY + hashlib.blake2s(folder.encode(), digest_size=6).hexdigest()
     with contextlib.ExitStack() as lent:
         lent.callback(_end, connection, name)  # also one that a crash left
         found = _lookup(connection, path)

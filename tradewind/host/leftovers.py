@@ -12,13 +12,13 @@ from typing import Final
 
 import libvirt
 
-from tradewind.domainxml.locations import plain
+from tradewind.domainxml.locations import normal_path
 from tradewind.errors import HypervisorError
 from tradewind.host import networks, storage
 from tradewind.host.domain import backup, checkpoints, domains, freeze, run_folders, twins
 from tradewind.host.storage import pools, volume_users, witness
-from tradewind.model.label import LabelState, Purpose
 from tradewind.model.leftover import Leftover, LeftoverKind
+from tradewind.model.run import LabelState, Purpose
 from tradewind.ports import Remote
 
 _RUN: Final = re.compile(r"(?:^|/)(?:pulse-)?tradewind-([0-9a-f]{12})(?:-|/|$)")
@@ -228,7 +228,7 @@ def _named_after_runs(connection: libvirt.virConnect) -> Iterator[tuple[str, Lef
             if run:
                 kind = LeftoverKind.VOLUME
                 there = Leftover(kind=kind, run=run, name=name, place=pool.name())
-                yield plain(volume.path()), there
+                yield normal_path(volume.path()), there
 
 
 def _finished_runs(connection: libvirt.virConnect) -> frozenset[str]:

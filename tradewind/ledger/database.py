@@ -59,7 +59,7 @@ def seen(place: str) -> str:
 
 
 def refusal(url: URL, error: DatabaseError) -> TradewindError:
-    """Say what a database refused in our own tree; transient when it may pass with time."""
+    """Return what a database refused in our own tree; transient when it may pass with time."""
     message = f"ledger {url.render_as_string()}: {error.orig}"  # its password is masked
     # A locked file is free again later, as a server is reachable again; anything else stays.
     lasting = not isinstance(error, OperationalError) or (

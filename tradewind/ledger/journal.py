@@ -16,10 +16,17 @@ from tradewind.ledger.database import open_database, refusal
 from tradewind.ledger.outages import Outages
 from tradewind.ledger.rows import checkpoint_of, replica_of, row_of, transfer_of
 from tradewind.ledger.tables import DiskRow, OutageRow, RunRow, TransferRow
-from tradewind.model.ledger import Life, Owner, RunKind, RunState, RunSummary, Transfer
+from tradewind.model.ledger import (
+    Life,
+    Owner,
+    ReplicaState,
+    RunKind,
+    RunState,
+    RunSummary,
+    Transfer,
+)
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.record import Record
-from tradewind.model.replica import PastRun, ReplicaState
 from tradewind.model.run import Run, new_run_id
 from tradewind.model.storage import Checkpoint, RenamedDisk, ReplicaVolume
 from tradewind.nearest import listed
@@ -223,7 +230,7 @@ class Ledger:
             return runs.executions_from(session, source)
 
     def life_of(self, run_id: str) -> Life | None:
-        """Say whether a run's process lives; None for a run that this ledger does not know.
+        """Return whether a run's process lives; None for a run that this ledger does not know.
 
         A run that ended well is FINISHED and not DEAD: what it made belongs to somebody. So does
         what a HELD one made: the new machine of an outage that a person has to decide about.
@@ -263,14 +270,14 @@ class Ledger:
             return runs.abandon_dead(session)
 
     def replicas(self) -> list[ReplicaState]:
-        """Say of every replica how current it is, and how its last run went."""
+        """Return the state of every replica, and of its last run."""
         with self._transaction() as session:
             return replicas.read(session)
 
-    def latest_runs(self, transfer_id: str) -> list[PastRun]:
+    def latest_runs(self, transfer_id: str) -> list[RunSummary]:
         """Give the latest run of each kind that worked on a transfer, the newest first."""
         with self._transaction() as session:
-            return replicas.latest_runs(session, transfer_id)
+            return runs.latest_of_each_kind(session, transfer_id)
 
     def volumes(self, transfer_id: str) -> list[ReplicaVolume]:
         """List the volumes of a transfer's replica."""

@@ -7,8 +7,7 @@ from sqlmodel import Session, col, select
 
 from tradewind.ledger.journal import Ledger
 from tradewind.ledger.tables import DiskRow, KeptRow, RunRow, TransferRow
-from tradewind.model.kept import Kept
-from tradewind.model.ledger import RunState
+from tradewind.model.ledger import Kept, RunState
 from tradewind.model.storage import ReplicaVolume
 
 

@@ -32,7 +32,7 @@ def current() -> Owner:
 
 
 def life(owner: Owner) -> Life:
-    """Say whether an owner lives; unknown when it ran on another machine or in a container."""
+    """Return whether an owner lives; unknown when it ran on another machine or in a container."""
     # The name too: machines cloned from one image often share the id.
     if (owner.machine, owner.host) != (_machine(), platform.node()):
         return Life.UNKNOWN

@@ -4,8 +4,7 @@
 from sqlmodel import Session, col, select
 
 from tradewind.ledger.tables import DiskRow, RunRow, TransferRow
-from tradewind.model.ledger import RunKind, RunState
-from tradewind.model.replica import PastRun, ReplicaState
+from tradewind.model.ledger import ReplicaState, RunKind, RunState
 
 
 def read(session: Session) -> list[ReplicaState]:
@@ -16,20 +15,6 @@ def read(session: Session) -> list[ReplicaState]:
         )
     ).all()
     return [_state(session, row) for row in rows]
-
-
-def latest_runs(session: Session, transfer_id: str) -> list[PastRun]:
-    """Give the latest run of each kind, the newest first."""
-    latest: list[PastRun] = []
-    for kind in RunKind:
-        row = session.exec(
-            select(RunRow)
-            .where(RunRow.transfer_id == transfer_id, RunRow.kind == kind)
-            .order_by(col(RunRow.begun).desc())
-        ).first()
-        if row is not None:
-            latest.append(PastRun(**row.model_dump(include=set(PastRun.model_fields))))
-    return sorted(latest, key=lambda run: run.begun, reverse=True)
 
 
 def _state(session: Session, row: TransferRow) -> ReplicaState:

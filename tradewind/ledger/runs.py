@@ -38,7 +38,7 @@ def lock(session: Session, transfer: Transfer) -> None:
 
 
 def _lost(session: Session, row: RunRow) -> RunState:
-    """Say what a run is whose process died: one that had decided to keep its machine is KEPT."""
+    """Return what a run is whose process died: one that had decided to keep its machine is KEPT."""
     return RunState.KEPT if session.get(KeptRow, row.id) else RunState.ABANDONED
 
 
@@ -78,7 +78,7 @@ def executions_from(session: Session, source: str) -> int:
 
 
 def life_of(session: Session, run_id: str) -> Life | None:
-    """Say whether a run's process lives; None for a run that is not known."""
+    """Return whether a run's process lives; None for a run that is not known."""
     row = session.get(RunRow, run_id)
     if row is None:
         return None
@@ -112,17 +112,31 @@ def latest(session: Session, transfer_id: str, count: int) -> list[RunSummary]:
         .order_by(col(RunRow.begun).desc())
         .limit(count)
     ).all()
-    return [
-        RunSummary(
-            id=row.id,
-            kind=RunKind(row.kind),
-            state=RunState(row.state),
-            begun=row.begun,
-            ended=row.ended,
-            host=Owner.model_validate_json(row.owner).host,
-        )
-        for row in rows
-    ]
+    return [_summary(row) for row in rows]
+
+
+def latest_of_each_kind(session: Session, transfer_id: str) -> list[RunSummary]:
+    """Give the latest run of each kind, the newest first."""
+    found = (
+        session.exec(
+            select(RunRow)
+            .where(RunRow.transfer_id == transfer_id, RunRow.kind == kind)
+            .order_by(col(RunRow.begun).desc())
+        ).first()
+        for kind in RunKind
+    )
+    return sorted((_summary(row) for row in found if row), key=lambda run: run.begun, reverse=True)
+
+
+def _summary(row: RunRow) -> RunSummary:
+    return RunSummary(
+        id=row.id,
+        kind=RunKind(row.kind),
+        state=RunState(row.state),
+        begun=row.begun,
+        ended=row.ended,
+        host=Owner.model_validate_json(row.owner).host,
+    )
 
 
 def give_up(session: Session, host: str) -> tuple[str, ...]:

@@ -5,12 +5,12 @@ from datetime import datetime
 
 from pydantic import Field
 
-from tradewind.model.deploy_request import ReplicaName
 from tradewind.model.ledger import Life
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.migrate import MigrateRequest
 from tradewind.model.outage import OutageEnd, OutagePhase
 from tradewind.model.record import Record
+from tradewind.model.requests import ReplicaName
 
 
 class NewMachine(Record):

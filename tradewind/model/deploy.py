@@ -8,9 +8,10 @@ from typing import Final, Literal
 from pydantic import Field, SecretStr
 
 from tradewind.model.hardware import Hardware
-from tradewind.model.label import Label
+from tradewind.model.mac import Mac
 from tradewind.model.network import Plug
 from tradewind.model.record import Record
+from tradewind.model.run import Label
 
 CLOSE_CONSOLE: Final = (
     "let it listen on 127.0.0.1 and use an SSH tunnel (vnc_listen_address), or set a VNC password"
@@ -74,7 +75,7 @@ class FinalDisk(Record):
 class FinalNic(Record):
     """A NIC of the machine: its address, and what it is plugged into on the destination."""
 
-    mac: str
+    mac: Mac
     plug: Plug
 
 
@@ -86,7 +87,7 @@ class Vnc(Record):
 
     @property
     def exposure(self) -> str:
-        """Say who reaches the console without a password; "" when nobody does from elsewhere."""
+        """Return who reaches the console without a password; "" when nobody does from elsewhere."""
         if self.password is not None or ip_address(self.listen).is_loopback:
             return ""
         where = "every address" if self.is_everywhere else f"address {self.listen}"

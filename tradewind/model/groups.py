@@ -24,7 +24,7 @@ class MachineSelection(Record):
         (), title="Patterns", description="Names with * and ?, as a shell takes them: web-*."
     )
     tags: tuple[str, ...] = Field(
-        (), title="Tags", description="Tags that the machines bear in their metadata on the source."
+        (), title="Tags", description="Tags in the machines' metadata on the source."
     )
 
     @model_validator(mode="after")
@@ -50,7 +50,7 @@ class GroupRequest(Record):
         "block “Tradewind Disk Images”.",
     )
     source_kind: SourceKind = Field(
-        SourceKind.LIBVIRT, title="Kind of source", description="Which of the two Source names."
+        SourceKind.LIBVIRT, title="Kind of source", description="Kind of block that Source names."
     )
     destination: Text = Field(
         title="Destination host",
@@ -80,15 +80,14 @@ class GroupRequest(Record):
         None,
         ge=1,
         title="Bandwidth limit",
-        description="Mbit/s that each transfer may send. Left empty: no limit but the source's.",
+        description="Limit of each transfer in Mbit/s. Left empty: only the source's limit.",
     )
     limit: int = Field(2, ge=1, title="At a time", description="How many machines at a time.")
     lag_warning: int | None = Field(
         None,
         ge=1,
         title="Lag that is too long",
-        description="Minutes behind its source after which a replica is warned about. Left "
-        "empty: never.",
+        description="Lag in minutes after which a replica counts as late. Left empty: never.",
     )
 
     def transfer_of(self, machine: MachineSummary) -> TransferRequest:

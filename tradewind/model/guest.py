@@ -152,11 +152,11 @@ class GuestOS(Record):
         return {f.device: f for f in self.filesystems}[device]
 
     def layers(self, path: str) -> tuple[Layer, ...]:
-        """Say what lies between a path of the guest and the disks, uppermost first."""
+        """Return what lies between a path of the guest and the disks, uppermost first."""
         return self.file_system(path).layers
 
 
-class Reach(StrEnum):
+class ChrootAccess(StrEnum):
     """What a command inside the guest's root is lent beside the guest's files.
 
     `DISKS` are the guest's own as device nodes, for what builds boot images or reads boot sectors;

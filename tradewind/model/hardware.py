@@ -282,11 +282,11 @@ class Hardware(Record, title="choices of its own"):
         return _FIRMWARE.get(self.firmware, source)
 
     def bus_of(self, disk_id: str) -> DiskBus:
-        """Say what a disk is plugged into."""
+        """Return what a disk is plugged into."""
         return self.disk_buses.get(disk_id, self.disk_bus)
 
     def vcpus_of(self, source: int) -> int:
-        """Say how many vCPUs the machine has when it starts."""
+        """Return how many vCPUs the machine has when it starts."""
         if self.cpu_topology and self.vcpus is None:
             return self.cpu_topology.vcpus
         return self.vcpus or source

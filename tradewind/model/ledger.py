@@ -3,6 +3,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from shlex import quote
 
 from pydantic import Field
 
@@ -87,3 +88,63 @@ class Life(StrEnum):
     FINISHED = "finished"
     HELD = "held"
     UNKNOWN = "unknown"
+
+
+class Kept(Record):
+    """One kept machine: nothing of it is removed until somebody says so."""
+
+    run: str = Field(description="The run that made it; what its volumes are named after.")
+    transfer: str = Field(description="The transfer whose replica it was made from.")
+    domain: str = Field(description="What the machine is called on its host.")
+    destination: str = Field(description="Block of the host that has it.")
+    since: datetime = Field(description="When it was found or kept.")
+    why: str = Field(description="Why a person has to decide.")
+
+    @property
+    def to_keep(self) -> str:
+        """The command after which it is a machine like any other."""
+        return f"tradewind kept accept {self.run}"
+
+    @property
+    def to_remove(self) -> str:
+        """The commands, on its host, that remove it with its disks."""
+        name = quote(self.domain)
+        return (
+            f"virsh destroy {name}; virsh undefine {name} --nvram --tpm --remove-all-storage;"
+            f" then {self.to_keep}"
+        )
+
+
+class TransferState(Record):
+    """How current a transfer's replica is, and how its last run went."""
+
+    machine: str = Field(description="Name of the machine, or what a stored transfer calls it.")
+    source: str = Field(description="Block of the source.")
+    destination: str = Field(description="Block of the destination.")
+    consistent: datetime | None = Field(
+        None, description="The last point in time that the replica equals; null without a replica."
+    )
+    run_kind: RunKind | None = Field(None, description="What the last run did.")
+    run_state: RunState | None = Field(None, description="How the last run ended.")
+    run_ended: datetime | None = Field(None, description="When the last run ended.")
+
+
+class ReplicaState(TransferState):
+    """The state of a transfer that has run: its machine is known."""
+
+    machine_id: str
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Source, destination and the machine's id: what a transfer is known by."""
+        return self.source, self.destination, self.machine_id
+
+
+def lag(consistent: datetime | None, now: datetime) -> float | None:
+    """Return how many seconds a replica is behind its machine; None when it equals no point."""
+    return None if consistent is None else (now - consistent).total_seconds()
+
+
+def is_late(behind: float | None, minutes: int | None) -> bool:
+    """Whether a lag is past the minutes that are accepted; no replica at all is past any."""
+    return minutes is not None and (behind is None or behind > minutes * 60)

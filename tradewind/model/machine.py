@@ -5,8 +5,9 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from tradewind.model.mac import Mac
 from tradewind.model.record import Record
-from tradewind.model.source_state import SourceState
+from tradewind.model.source import SourceState
 from tradewind.model.uefi import UefiVariables
 
 
@@ -77,7 +78,7 @@ class Nic(Record):
     `port_group` is the part of that network which chose its VLAN, where it named one.
     """
 
-    mac: str
+    mac: Mac
     network: str = ""
     port_group: str = ""
     model: str = "virtio"

@@ -13,10 +13,9 @@ from tradewind.model.deploy_options import (
     OnBootFailure,
     with_old_names,
 )
-from tradewind.model.deploy_request import DeployRequest, deployment_of
 from tradewind.model.record import Record
 from tradewind.model.report import DeployReport, TransferReport
-from tradewind.model.requests import TransferRequest
+from tradewind.model.requests import DeployRequest, TransferRequest, deployment_of
 
 
 class Answer(StrEnum):
@@ -51,7 +50,8 @@ class MigrateRequest(Record):
         ge=1,
         le=100,
         title="Rounds",
-        description="Replicate at most so often, until what changed in between is small.",
+        description="Maximum number of replication rounds before the shutdown."
+        " It comes earlier when little changed in between.",
     )
     small_enough: int = Field(
         64,

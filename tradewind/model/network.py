@@ -9,10 +9,10 @@ from urllib.parse import parse_qs
 
 from pydantic import AfterValidator, Field, model_validator
 
+from tradewind.model.mac import read_mac
 from tradewind.model.machine import Nic
 from tradewind.model.record import Record
 
-MAC: Final = re.compile(r"[0-9a-f]{2}(?::[0-9a-f]{2}){5}")
 _HIGHEST_VLAN: Final = 4094
 # What Linux takes as the name of a network device: 15 characters, no slash, no white space.
 _DEVICE: Final = re.compile(r"[^\s/:?]{1,15}")
@@ -110,21 +110,20 @@ class NetworkMap(Record, title="own map"):
 
     @model_validator(mode="before")
     @classmethod
-    def _lower_case(cls, value: Any) -> Any:
-        """Compare MAC addresses in lower case, with colons."""
+    def _known_by_address(cls, value: Any) -> Any:
+        """Refuse what is no MAC address, and spell the others in one way."""
         if not isinstance(value, Mapping) or not isinstance(value.get("nics"), Mapping):
             return value
-        nics = {str(mac).lower().replace("-", ":"): plug for mac, plug in value["nics"].items()}
-        wrong = [mac for mac in nics if not MAC.fullmatch(mac)]
+        wrong = [mac for mac in value["nics"] if not read_mac(str(mac))]
         if wrong:
             raise ValueError(f"“{wrong[0]}” is no MAC address; write 52:54:00:01:02:03")
-        return {**value, "nics": nics}
+        return {**value, "nics": {read_mac(str(mac)): to for mac, to in value["nics"].items()}}
 
     def plug_of(self, nic: Nic) -> Plug:
-        """Say where a NIC goes; without an entry to the same network, and port group of it."""
+        """Return where a NIC goes; without an entry to the same network, and port group of it."""
         group = f"{nic.network}/{nic.port_group}" if nic.port_group else nic.network
         asked = (
-            self.nics.get(nic.mac.lower())
+            self.nics.get(nic.mac)
             or self.networks.get(group)
             or self.networks.get(nic.network)
             or self.default

@@ -25,6 +25,7 @@ from pydantic_core import CoreSchema
 from tradewind.errors import NotFoundError, OptionError
 from tradewind.model.deploy import CpuMode
 from tradewind.model.form import Folded
+from tradewind.model.host import WorkerAddressSource
 from tradewind.model.option_refusal import in_words
 from tradewind.model.option_types import (
     AbsolutePath,
@@ -40,7 +41,6 @@ from tradewind.model.option_types import (
     WebAddress,
 )
 from tradewind.model.record import Record
-from tradewind.model.worker import WorkerAddressSource
 
 # Options whose effect is still to be built: anything but their default is refused.
 NOT_BUILT: Final[Mapping[str, str]] = MappingProxyType(
@@ -155,7 +155,7 @@ class OptionFields(BaseModel):
     migr_worker_iface_addr_src: WorkerAddressSource = Field(
         WorkerAddressSource.AGENT,
         title="Source of the worker's address",
-        description="Who tells the worker's address: its guest agent, the DHCP lease, or the "
+        description="Source of the worker's address: its guest agent, the DHCP lease, or the "
         "host's ARP table.",
     )
     ssh_key_path: OptionalText = Field(

@@ -54,7 +54,7 @@ class OpenOutage(Record):
 
     @property
     def sentence(self) -> str:
-        """Say it to a person, with what can be done."""
+        """Write it for a person, with what can be done."""
         since = f"{self.since.astimezone():%Y-%m-%d %H:%M}"
         said = f"outage of {self.machine} since {since}: {self.phase}; {self._where()}"
         if not self.needs_a_decision:

@@ -7,10 +7,9 @@ from typing import Final
 from pydantic import Field, model_validator
 
 from tradewind.model.deploy_options import DeployOptions, FoldedDeployOptions, with_old_names
-from tradewind.model.deploy_request import DeployRequest, deployment_of
 from tradewind.model.finding import Finding, Severity
 from tradewind.model.record import Record
-from tradewind.model.requests import TransferRequest
+from tradewind.model.requests import DeployRequest, TransferRequest, deployment_of
 
 
 class Area(StrEnum):
@@ -21,7 +20,7 @@ class Area(StrEnum):
     MACHINE = "machine on its source"
     GUEST = "operating system"
     REPLICA = "replica volumes"
-    ARRIVAL = "new machine"
+    NEW_MACHINE = "new machine"
 
 
 class PreflightRequest(Record):

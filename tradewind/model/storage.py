@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Volumes on the destination, extents of a disk, and what a plan does with them."""
+"""Volumes on the destination, what is written beside them, and extents of a disk."""
 
 from collections.abc import Collection
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, NamedTuple
 
@@ -9,6 +10,32 @@ from pydantic import Field
 
 from tradewind.model.form import Folded
 from tradewind.model.record import Record
+
+
+class WitnessState(StrEnum):
+    """What a volume holds; a GIVEN one belongs to the machine that was deployed onto it."""
+
+    BLANK = "blank"
+    WRITING = "being written"
+    COMPLETE = "complete"
+    GIVEN = "given to a machine"
+
+
+class Witness(Record):
+    """Whose a volume is; `generation` counts the writings, and `run` is the last one's."""
+
+    transfer: str
+    pool: str
+    volume: str
+    generation: int
+    run: str
+    state: WitnessState
+    at: datetime
+
+    def __str__(self) -> str:
+        """Say it in a message."""
+        when = f"{self.at:%Y-%m-%d %H:%M:%S} UTC"
+        return f"generation {self.generation}, {self.state}, by run {self.run} at {when}"
 
 
 class ExtentKind(StrEnum):

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Final
 
 from tradewind.errors import MorphingError
-from tradewind.model.guest import Reach
+from tradewind.model.guest import ChrootAccess
 from tradewind.morphing import guest_loader, guest_runner
 from tradewind.morphing.system_calls import call_filter
-from tradewind.morphing.wording import plain
+from tradewind.plain_text import printable
 from tradewind.ports import Completed, Remote
 
 _SENT: Final = Path(guest_loader.__file__).parent
@@ -39,7 +39,7 @@ def run_inside(
     remote: Remote,
     root: str,
     work: Sequence[str],
-    reach: Reach = Reach.FILES,
+    reach: ChrootAccess = ChrootAccess.FILES,
     *,
     stdin: bytes = b"",
     timeout: float = 60,
@@ -55,24 +55,24 @@ def run_inside(
         done = remote.run(argv, stdin=stdin, timeout=timeout, check=False)
     if done.status == guest_runner.NOT_BEGUN and done.stderr.startswith(guest_runner.WORDS):
         raise MorphingError(
-            plain(done.stderr),
+            printable(done.stderr),
             "the worker image needs a kernel with name spaces and seccomp, as distributions' are",
         )
     return done
 
 
 def on_files(*arguments: str) -> tuple[str, ...]:
-    """Say what `guest_files.py` shall do, without any program of the guest."""
+    """Return what `guest_files.py` shall do, without any program of the guest."""
     return ("files", *arguments)
 
 
 def program(*argv: str) -> tuple[str, ...]:
-    """Say which program of the guest is run."""
+    """Return which program of the guest is run."""
     return ("program", *argv)
 
 
-def inside(root: str, work: Sequence[str], reach: Reach = Reach.FILES) -> list[str]:
-    """Say how something is run in the guest, after `run_inside` has been used once."""
+def inside(root: str, work: Sequence[str], reach: ChrootAccess = ChrootAccess.FILES) -> list[str]:
+    """Return how something is run in the guest, after `run_inside` has been used once."""
     return [*_started(), root, reach.value, _CALLS, *work]
 
 

@@ -7,7 +7,7 @@ from tradewind.ports import GuestTree
 
 
 def present(guest: GuestTree, *paths: str) -> tuple[str, ...]:
-    """Say which of these paths exist, in their order."""
+    """Return which of these paths exist, in their order."""
     return guest.present(*paths)
 
 

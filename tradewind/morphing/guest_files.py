@@ -28,7 +28,7 @@ _ACCESS_LIST = "system.posix_acl_access"
 _PIECE = 1 << 20
 
 
-class Refused(Exception):  # noqa: N818 - it is a status, not a mistake
+class RefusedFile(Exception):  # noqa: N818 - it is a status, not a mistake
     """Why something is not read, as a status, and what it is about."""
 
     def __init__(self, status: int, path: str) -> None:
@@ -43,24 +43,24 @@ def say(*words: str) -> None:
 
 
 def regular(path: str) -> int:
-    """Say how large a regular file is; Refused when there is none."""
+    """Return how large a regular file is; Refused when there is none."""
     try:
         found = os.stat(path)
     except OSError:  # missing, a dangling link, links in a circle
-        raise Refused(MISSING, path) from None
+        raise RefusedFile(MISSING, path) from None
     if not stat.S_ISREG(found.st_mode):
-        raise Refused(NO_FILE, path)
+        raise RefusedFile(NO_FILE, path)
     return found.st_size
 
 
 def content(path: str, most: int) -> bytes:
     """Read a regular file; Refused when it is larger, however little of it is data."""
     if regular(path) > most:
-        raise Refused(TOO_LARGE, path)
+        raise RefusedFile(TOO_LARGE, path)
     end = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     with open(end, "rb", buffering=0) as file:
         if not stat.S_ISREG(os.fstat(end).st_mode):
-            raise Refused(NO_FILE, path)
+            raise RefusedFile(NO_FILE, path)
         pieces: list[bytes] = []
         left = most + 1
         while left > 0:  # files of /proc do not know their size
@@ -69,7 +69,7 @@ def content(path: str, most: int) -> bytes:
                 return b"".join(pieces)
             pieces.append(piece)
             left -= len(piece)
-    raise Refused(TOO_LARGE, path)
+    raise RefusedFile(TOO_LARGE, path)
 
 
 def entries(folder: str) -> "list[str]":
@@ -80,7 +80,7 @@ def entries(folder: str) -> "list[str]":
             for entry in found:
                 names.append(entry.name)
                 if len(names) > MOST_ENTRIES:
-                    raise Refused(TOO_MANY, folder)
+                    raise RefusedFile(TOO_MANY, folder)
     except OSError:
         return []
     return sorted(names)
@@ -110,7 +110,7 @@ def expand(pattern: str) -> "list[str]":
             if (word[0] == "." or name[0] != ".") and fits(name, word)
         ]
         if len(paths) > MOST_ENTRIES:
-            raise Refused(TOO_MANY, pattern)
+            raise RefusedFile(TOO_MANY, pattern)
     return paths
 
 
@@ -136,13 +136,13 @@ def read_many(most: str, most_of_all: str, *patterns: str) -> None:
         for path in expand(pattern):
             try:
                 text = content(path, int(most))
-            except Refused as refused:
+            except RefusedFile as refused:
                 if refused.status == TOO_LARGE:
                     raise
                 continue
             left -= len(text)
             if left < 0:
-                raise Refused(TOO_LARGE_TOGETHER, ", ".join(patterns))
+                raise RefusedFile(TOO_LARGE_TOGETHER, ", ".join(patterns))
             say(path, str(len(text)))
             sys.stdout.buffer.write(text)
 
@@ -226,7 +226,7 @@ def marked(path: str, mark: str) -> bool:
     """Whether a file is one that we placed."""
     try:
         return not os.path.islink(path) and mark.encode() in content(path, _PIECE)
-    except Refused:
+    except RefusedFile:
         return False
 
 
@@ -270,7 +270,7 @@ def main(work: str, *arguments: str) -> None:
     """Do one thing."""
     try:
         _WORKS[work](*arguments)
-    except Refused as refused:
+    except RefusedFile as refused:
         sys.stderr.write(refused.path)
         raise SystemExit(refused.status) from None
     except OSError as error:

@@ -95,7 +95,7 @@ def enter(root: str) -> None:
     os.chdir("/")
 
 
-def furnish(reach: str) -> None:
+def mount_kernel_file_systems(reach: str) -> None:
     """Mount /proc, /sys and /dev; where the guest has links in their place, it fools itself."""
     for path in ("/proc", "/sys", "/dev"):
         os.makedirs(path, 0o755, exist_ok=True)
@@ -103,7 +103,7 @@ def furnish(reach: str) -> None:
     mount("proc", "/proc", "proc", _READ_ONLY | closed)
     mount("sysfs", "/sys", "sysfs", _READ_ONLY | closed)
     os.chdir("/dev")  # what lies there is reached from here when it is covered
-    furnish_devices()
+    populate_dev()
     if reach in {"disks", "network"}:
         lend_nodes("")
     os.chdir("/")
@@ -112,7 +112,7 @@ def furnish(reach: str) -> None:
             mount("/dev/null", "/proc/" + name, "none", _BIND)
 
 
-def furnish_devices() -> None:
+def populate_dev() -> None:
     """Make a /dev with what every program may use."""
     mount("tmpfs", "/dev", "tmpfs", _NO_SUID | _NO_EXEC, "mode=755,size=1m")
     for name, major, minor in _NODES:
@@ -169,7 +169,7 @@ def begin(root: str, reach: str, calls: bytes, argv: "list[str]") -> int:
     os.setsid()
     os.umask(0)
     enter(root)
-    furnish(reach)
+    mount_kernel_file_systems(reach)
     if reach != "network":
         raise_loopback()
     os.umask(0o022)
@@ -227,7 +227,7 @@ def execute(words: "list[str]") -> int:
 
 
 def told(status: int) -> int:
-    """Say a wait status as a shell does."""
+    """Write a wait status as a shell does."""
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 

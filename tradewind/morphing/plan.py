@@ -73,7 +73,7 @@ def steps_for(os: GuestOS, options: MorphOptions) -> tuple[MorphStep, ...]:
 
 
 def warnings(os: GuestOS) -> tuple[str, ...]:
-    """Say what an operator has to know of a guest that was adapted."""
+    """Return what an operator has to know of a guest that was adapted."""
     if os.family is not Family.UNKNOWN:
         return ()
     return (

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from tradewind.model.finding import Finding, note, warning
-from tradewind.model.source_findings import GuestSeen
+from tradewind.model.source import GuestSeen
 
 # os-release(5) has no id for it: these are the agent's "mswindows" and libosinfo's ids.
 _WINDOWS: Final = re.compile(r"(^|/)(mswindows|win)", re.IGNORECASE)
 
 
 def findings(guest: GuestSeen) -> Iterator[Finding]:
-    """Say whether the guest can be adapted, as far as it is known from outside."""
+    """Return whether the guest can be adapted, as far as it is known from outside."""
     if not guest.os:
         yield note(
             "nobody says which operating system it is: it is found on its disks when it is"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tradewind.errors import ScriptError
-from tradewind.model.guest import GuestOS, Reach
+from tradewind.model.guest import ChrootAccess, GuestOS
 from tradewind.model.scripts import LoadedScript, ScriptPhase, ScriptReport
 from tradewind.model.storage import ReplicaVolume
 from tradewind.morphing import script_runner
@@ -98,7 +98,7 @@ def run_in_guest(
     """Run a script inside the guest's root, as the guest's root user, with disks and network."""
     RemoteGuestTree(remote, root).write_text(IN_GUEST, script.text, 0o700)
     work = program(*_assignments(variables), IN_GUEST)
-    return _run(remote, script, inside(root, work, Reach.NETWORK))
+    return _run(remote, script, inside(root, work, ChrootAccess.NETWORK))
 
 
 def judge(report: ScriptReport, *, allowed: bool) -> ScriptReport:

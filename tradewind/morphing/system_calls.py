@@ -83,7 +83,7 @@ _ERROR: Final = 0x00050000
 _EPERM, _ENOSYS, _EAFNOSUPPORT = 1, 38, 97
 
 
-class _Line(NamedTuple):
+class _Instruction(NamedTuple):
     """One instruction; `yes` and `no` are how many are skipped."""
 
     code: int
@@ -94,38 +94,38 @@ class _Line(NamedTuple):
 
 def call_filter() -> bytes:
     """Write the filter."""
-    lines = [_Line(_LOAD, 0, 0, _ARCHITECTURE), *_refuse(_ARM32, _ENOSYS)]
+    lines = [_Instruction(_LOAD, 0, 0, _ARCHITECTURE), *_refuse(_ARM32, _ENOSYS)]
     for architecture, column in _ARCHITECTURES.items():
         block = list(_block(column))
-        lines += [_Line(_EQUAL, 0, len(block), architecture), *block]
-    lines.append(_Line(_ANSWER, 0, 0, _ALLOW))
+        lines += [_Instruction(_EQUAL, 0, len(block), architecture), *block]
+    lines.append(_Instruction(_ANSWER, 0, 0, _ALLOW))
     return b"".join(struct.pack("<HBBI", *line) for line in lines)
 
 
-def _refuse(value: int, error: int) -> tuple[_Line, _Line]:
-    return _Line(_EQUAL, 0, 1, value), _Line(_ANSWER, 0, 0, _ERROR | error)
+def _refuse(value: int, error: int) -> tuple[_Instruction, _Instruction]:
+    return _Instruction(_EQUAL, 0, 1, value), _Instruction(_ANSWER, 0, 0, _ERROR | error)
 
 
-def _block(column: int) -> Iterator[_Line]:
+def _block(column: int) -> Iterator[_Instruction]:
     """Judge the calls of one architecture."""
-    yield _Line(_LOAD, 0, 0, _NUMBER)
+    yield _Instruction(_LOAD, 0, 0, _NUMBER)
     if column == 0:
-        yield _Line(_AT_LEAST, 0, 1, _X32)
-        yield _Line(_ANSWER, 0, 0, _ERROR | _ENOSYS)
+        yield _Instruction(_AT_LEAST, 0, 1, _X32)
+        yield _Instruction(_ANSWER, 0, 0, _ERROR | _ENOSYS)
     for number in (*(c[column] for c in _REFUSED.values()), *_REFUSED_EVERYWHERE.values()):
         yield from _refuse(number, _EPERM)
     # Its flags cannot be seen; the C library then takes clone.
     yield from _refuse(_CLONE3, _ENOSYS)
     for number in (_CLONE[column], _UNSHARE[column]):
-        yield _Line(_EQUAL, 0, 4, number)
-        yield _Line(_LOAD, 0, 0, _FIRST)
-        yield _Line(_HAS, 0, 1, _NEW_NAME_SPACE)
-        yield _Line(_ANSWER, 0, 0, _ERROR | _EPERM)
-        yield _Line(_LOAD, 0, 0, _NUMBER)
+        yield _Instruction(_EQUAL, 0, 4, number)
+        yield _Instruction(_LOAD, 0, 0, _FIRST)
+        yield _Instruction(_HAS, 0, 1, _NEW_NAME_SPACE)
+        yield _Instruction(_ANSWER, 0, 0, _ERROR | _EPERM)
+        yield _Instruction(_LOAD, 0, 0, _NUMBER)
     # su(1) and useradd(8) fail when they may not write to the audit log, but not without one.
-    yield _Line(_EQUAL, 0, 5, _SOCKET[column])
-    yield _Line(_LOAD, 0, 0, _FIRST)
-    yield _Line(_EQUAL, 0, 3, _NETLINK)
-    yield _Line(_LOAD, 0, 0, _THIRD)
+    yield _Instruction(_EQUAL, 0, 5, _SOCKET[column])
+    yield _Instruction(_LOAD, 0, 0, _FIRST)
+    yield _Instruction(_EQUAL, 0, 3, _NETLINK)
+    yield _Instruction(_LOAD, 0, 0, _THIRD)
     yield from _refuse(_NETLINK_AUDIT, _EAFNOSUPPORT)
-    yield _Line(_ANSWER, 0, 0, _ALLOW)
+    yield _Instruction(_ANSWER, 0, 0, _ALLOW)

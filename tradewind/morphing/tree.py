@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from tradewind.errors import LateError, MorphingError
-from tradewind.model.guest import Reach
+from tradewind.model.guest import ChrootAccess
 from tradewind.morphing import guest_files
 from tradewind.morphing.confinement import on_files, program, run_inside
-from tradewind.morphing.wording import plain
+from tradewind.plain_text import printable
 from tradewind.ports import Completed, Remote
 from tradewind.units import MiB
 
@@ -50,7 +50,7 @@ class RemoteGuestTree:
         return bool(self.present(path))
 
     def present(self, *paths: str) -> tuple[str, ...]:
-        """Say which of these paths exist, in their order."""
+        """Return which of these paths exist, in their order."""
         return _names(self._files("present", *paths).stdout)
 
     def read_text(self, path: str) -> str:
@@ -82,7 +82,7 @@ class RemoteGuestTree:
         """Set SELinux labels of files, whether or not the worker's kernel uses them."""
         words = [word for pair in labels for word in pair]
         for start in range(0, len(words), _LABELS * 2):
-            self._files("label", *words[start : start + _LABELS * 2], reach=Reach.LABELS)
+            self._files("label", *words[start : start + _LABELS * 2], reach=ChrootAccess.LABELS)
 
     def run(
         self,
@@ -90,7 +90,7 @@ class RemoteGuestTree:
         *,
         timeout: float = 60,
         check: bool = True,
-        reach: Reach = Reach.FILES,
+        reach: ChrootAccess = ChrootAccess.FILES,
     ) -> Completed:
         """Run a command inside the guest's root, with an environment of its own."""
         completed = self._inside(program(*argv), reach, timeout=timeout)
@@ -99,23 +99,28 @@ class RemoteGuestTree:
         return completed
 
     def _files(
-        self, *arguments: str, stdin: bytes = b"", timeout: float = 60, reach: Reach = Reach.FILES
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        timeout: float = 60,
+        reach: ChrootAccess = ChrootAccess.FILES,
     ) -> Completed:
         completed = self._inside(on_files(*arguments), reach, stdin=stdin, timeout=timeout)
         reason = _REASONS.get(completed.status)
         if reason:
-            raise MorphingError(reason.format(plain(completed.stderr)))
+            raise MorphingError(reason.format(printable(completed.stderr)))
         _judge(completed, shlex.join(arguments))
         return completed
 
     def _inside(
-        self, work: Sequence[str], reach: Reach, *, stdin: bytes = b"", timeout: float
+        self, work: Sequence[str], reach: ChrootAccess, *, stdin: bytes = b"", timeout: float
     ) -> Completed:
         try:
             return run_inside(self._remote, self._root, work, reach, stdin=stdin, timeout=timeout)
         except LateError:
             raise LateError(
-                f"in the guest, `{plain(shlex.join(work[1:]))}` did not end within {timeout:.0f} s"
+                f"in the guest, `{printable(shlex.join(work[1:]))}` did not end within"
+                f" {timeout:.0f} s"
             ) from None
 
 
@@ -134,7 +139,7 @@ def _texts(said: bytes) -> Iterator[tuple[str, str]]:
 def _judge(completed: Completed, command: str) -> None:
     if completed.status != 0:
         raise MorphingError(
-            f"in the guest, `{plain(command)}` ended with status {completed.status}:\n"
+            f"in the guest, `{printable(command)}` ended with status {completed.status}:\n"
             + tail(completed)
         )
 

@@ -18,8 +18,7 @@ from tradewind.errors import (
     LateError,
     RemoteCommandError,
 )
-from tradewind.model.host import HostAccess
-from tradewind.model.worker import Worker
+from tradewind.model.host import HostAccess, Worker
 from tradewind.plain_text import plain
 from tradewind.ports import Completed
 from tradewind.remote.handshake import (

@@ -4,7 +4,7 @@
 from datetime import datetime
 
 from tradewind.model.groups import GroupReport, MachineOutcome
-from tradewind.model.replica import is_late, lag
+from tradewind.model.ledger import is_late, lag
 from tradewind.reports.lag import human_lag, lateness
 from tradewind.reports.markdown import bullets, code, literal
 from tradewind.units import human_duration, human_size

@@ -5,7 +5,7 @@ from tradewind.units import human_duration
 
 
 def lateness(behind: float | None, accepted: int | None) -> str:
-    """Say how far a replica is behind, and how far it may be."""
+    """Return how far a replica is behind, and how far it may be."""
     if behind is None:
         return "equals no point in time of its machine yet"
     may = human_duration((accepted or 0) * 60)
@@ -13,7 +13,7 @@ def lateness(behind: float | None, accepted: int | None) -> str:
 
 
 def human_lag(behind: float | None) -> str:
-    """Say how far a replica is behind: "3 h 05 min", "2 d 4 h", or that there is none."""
+    """Return how far a replica is behind: "3 h 05 min", "2 d 4 h", or that there is none."""
     if behind is None:
         return "no replica"
     hours = int(behind // 3600)

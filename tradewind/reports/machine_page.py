@@ -4,9 +4,8 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from tradewind.model.ledger import Transfer
+from tradewind.model.ledger import RunSummary, Transfer, lag
 from tradewind.model.record import Record
-from tradewind.model.replica import PastRun, lag
 from tradewind.model.storage import ReplicaVolume
 from tradewind.reports.lag import human_lag
 from tradewind.reports.markdown import code, literal
@@ -18,7 +17,7 @@ class MachinePage(Record):
 
     transfer: Transfer
     volumes: tuple[ReplicaVolume, ...]
-    runs: tuple[PastRun, ...]
+    runs: tuple[RunSummary, ...]
     now: datetime
 
 
@@ -50,7 +49,7 @@ def _point(page: MachinePage) -> str:
     )
 
 
-def _runs(runs: Sequence[PastRun]) -> str:
+def _runs(runs: Sequence[RunSummary]) -> str:
     return "".join(
         f"- Last {run.kind}: **{run.state}**, begun {_moment(run.begun)}"
         f"{f', ended {_moment(run.ended)}' if run.ended else ''} (run {code(run.id)}).\n"

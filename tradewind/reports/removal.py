@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The report of a removal."""
 
-from tradewind.model.removal import RemovalReport
+from tradewind.model.requests import RemovalReport
 from tradewind.reports.markdown import bullets, literal
 from tradewind.units import human_size
 

@@ -2,8 +2,8 @@
 """Reports that the ledger keeps as JSON."""
 
 from tradewind.model.ledger import RunKind
-from tradewind.model.removal import RemovalReport
 from tradewind.model.report import DeployReport, TransferReport
+from tradewind.model.requests import RemovalReport
 from tradewind.reports.deploy import deploy_markdown
 from tradewind.reports.removal import removal_markdown
 from tradewind.reports.transfer import transfer_markdown

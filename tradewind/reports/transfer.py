@@ -57,7 +57,7 @@ def _looked_at(tracking: Tracking | None) -> str:
 
 
 def _reasons(report: TransferReport) -> str:
-    """Say why disks were looked at in full, each reason once."""
+    """Return why disks were looked at in full, each reason once."""
     reasons = dict.fromkeys(each.reason for each in report.tracking if each.reason)
     return "".join(
         f"- All of {_disks_with(reason, report)} was looked at: {literal(reason)}.\n"

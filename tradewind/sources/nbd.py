@@ -4,10 +4,10 @@
 import os
 import socket
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from tradewind.errors import StreamError
 from tradewind.model.storage import Extent, ExtentKind
@@ -35,20 +35,15 @@ _READS_AT_ONCE: Final = 2
 
 _HANDSHAKE_SECONDS: Final = 30.0
 
-
-class Status(NamedTuple):
-    """A range in bytes and the flags of a metadata context for it."""
-
-    start: int
-    length: int
-    flags: int
+# What the flags of a metadata context say of a range.
+KindOf = Callable[[int], ExtentKind]
 
 
 class NbdReader:
     """One connection to an export of a server at a unix socket.
 
     A DiskReader that also knows the disk's extents. `contexts` are the metadata contexts that
-    `status` may be asked for.
+    may be asked for.
     """
 
     def __init__(
@@ -76,16 +71,16 @@ class NbdReader:
         with self._named():
             self._nbd.read_into(buffer, offset, _READ_STEP, _READS_AT_ONCE)
 
-    def status(self, context: str, start: int, end: int) -> Iterator[Status]:
+    def _walk(self, context: str, kind_of: KindOf, start: int, end: int) -> Iterator[Extent]:
         """Walk over a part of the disk in one metadata context, as the server cuts it."""
         offset = start
         while offset < end:
             count = min(_STATUS_STEP, end - offset)
             with self._named():
                 entries = self._nbd.block_status(context, count, offset)
-            for part in clipped(entries, offset, end):
+            for part in clipped(entries, kind_of, offset, end):
                 yield part
-                offset = part.start + part.length
+                offset = part.end
             if not entries or not entries[0][0]:
                 raise StreamError(f"{self._where}: no {context} for byte {offset}")
 
@@ -107,15 +102,14 @@ class NbdReader:
         yield from merged(self._changes(bitmap))
 
     def _changes(self, bitmap: str) -> Iterator[Extent]:
-        for part in self.status(bitmap, 0, self.size):
-            if part.flags & _DIRTY_FLAG:
-                yield from self._allocation(part.start, part.start + part.length)
+        for part in self._walk(bitmap, _dirtiness, 0, self.size):
+            if part.kind is ExtentKind.CLEAN:
+                yield part
             else:
-                yield Extent(part.start, part.length, ExtentKind.CLEAN)
+                yield from self._allocation(part.start, part.end)
 
     def _allocation(self, start: int, end: int) -> Iterator[Extent]:
-        for part in self.status(ALLOCATION, start, end):
-            yield Extent(part.start, part.length, _kind(part.flags))
+        return self._walk(ALLOCATION, allocation, start, end)
 
     def interrupt(self) -> None:
         """Make a call that hangs in another thread return with an error."""
@@ -159,7 +153,9 @@ def extents(path: Path, export: str, capacity: int, bitmap: str | None = None) -
         yield from reader.changes(bitmap) if bitmap else reader.extents()
 
 
-def clipped(entries: Iterable[tuple[int, int]], offset: int, size: int) -> Iterator[Status]:
+def clipped(
+    entries: Iterable[tuple[int, int]], kind_of: KindOf, offset: int, size: int
+) -> Iterator[Extent]:
     """Lay (length, flags) pairs out from `offset` on, ending where the disk ends.
 
     All of these are legal answers to a request (NBD protocol, NBD_CMD_BLOCK_STATUS)::
@@ -173,7 +169,7 @@ def clipped(entries: Iterable[tuple[int, int]], offset: int, size: int) -> Itera
         length_inside = min(length, size - offset)
         if length_inside <= 0:
             return
-        yield Status(offset, length_inside, flags)
+        yield Extent(offset, length_inside, kind_of(flags))
         offset += length_inside
 
 
@@ -191,8 +187,13 @@ def merged(extents: Iterable[Extent]) -> Iterator[Extent]:
         yield current
 
 
-def _kind(flags: int) -> ExtentKind:
+def allocation(flags: int) -> ExtentKind:
+    """Return what the flags of base:allocation mean."""
     return ExtentKind.ZERO if flags & _ZERO_FLAG else ExtentKind.DATA
+
+
+def _dirtiness(flags: int) -> ExtentKind:
+    return ExtentKind.DATA if flags & _DIRTY_FLAG else ExtentKind.CLEAN
 
 
 def _connect(path: Path, timeout: float) -> socket.socket:

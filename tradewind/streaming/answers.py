@@ -17,7 +17,7 @@ BODY_LIMIT: Final = 256 * KiB
 _SENTENCE_LIMIT: Final = 500
 
 
-class Facts(BaseModel):
+class ServiceFacts(BaseModel):
     """What the service says of itself: the bytes of each disk, and what it can do."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
@@ -31,7 +31,7 @@ class _Refusal(BaseModel):
     error: str
 
 
-_FACTS: Final = TypeAdapter(Facts)
+_FACTS: Final = TypeAdapter(ServiceFacts)
 _REFUSAL: Final = TypeAdapter(_Refusal)
 
 
@@ -43,7 +43,7 @@ class HttpResponse:
     body: bytes
 
     def sentence(self) -> str:
-        """Say why the service refused."""
+        """Return why the service refused."""
         try:
             said = _REFUSAL.validate_json(self.body).error
         except ValidationError:
@@ -51,7 +51,7 @@ class HttpResponse:
         return plain(said[:_SENTENCE_LIMIT], _SENTENCE_LIMIT)
 
 
-def read_facts(body: bytes) -> Facts:
+def read_facts(body: bytes) -> ServiceFacts:
     """Read what the service says of itself; ValueError when it is something else."""
     try:
         return _FACTS.validate_json(body)

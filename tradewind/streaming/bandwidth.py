@@ -31,7 +31,7 @@ class Bandwidth:
         self._free_at = float("-inf")
 
     def step(self) -> int:
-        """Say how many bytes may go at once."""
+        """Return how many bytes may go at once."""
         with self._lock:
             rate = self._current()
         if rate is None:

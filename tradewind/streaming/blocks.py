@@ -11,6 +11,7 @@ A piece is looked at in blocks of 64 KiB, the same that are tagged for digests::
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from itertools import groupby
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from tradewind.model.storage import TargetState
@@ -35,13 +36,6 @@ class BlockRun(NamedTuple):
     digest: bytes
 
 
-class _Block(NamedTuple):
-    start: int
-    length: int
-    need: BlockAction
-    tag: bytes
-
-
 def block_ranges(start: int, length: int) -> list[Range]:
     """Cut a range into the blocks that are compared."""
     end = start + length
@@ -58,11 +52,13 @@ def runs(
     if target is not TargetState.UNKNOWN and ZERO_TAG not in ours:
         yield BlockRun(0, length, BlockAction.COPY, combined(ours))
         return
-    blocks = _blocks(ours, target, theirs, length)
-    for need, group in groupby(blocks, key=lambda block: block.need):
-        run = list(group)
-        size = sum(block.length for block in run)
-        yield BlockRun(run[0].start, size, need, combined(block.tag for block in run))
+    start = 0
+    needs = zip(_needs(ours, target, theirs), ours, strict=True)
+    for need, neighbours in groupby(needs, key=itemgetter(0)):
+        tags = [tag for _, tag in neighbours]
+        size = min(len(tags) * BLOCK, length - start)
+        yield BlockRun(start, size, need, combined(tags))
+        start += size
 
 
 def zero_digest(length: int) -> bytes:
@@ -70,11 +66,10 @@ def zero_digest(length: int) -> bytes:
     return combined([ZERO_TAG] * -(-length // BLOCK))
 
 
-def _blocks(
-    ours: Sequence[bytes], target: TargetState, theirs: Sequence[bytes], length: int
-) -> Iterator[_Block]:
+def _needs(
+    ours: Sequence[bytes], target: TargetState, theirs: Sequence[bytes]
+) -> Iterator[BlockAction]:
     for index, tag in enumerate(ours):
-        size = min(BLOCK, length - index * BLOCK)
         is_zero = tag == ZERO_TAG
         match target:
             case TargetState.BLANK:
@@ -83,7 +78,7 @@ def _blocks(
                 is_same = False
             case TargetState.UNKNOWN:
                 is_same = combined([tag]) == theirs[index]
-        yield _Block(index * BLOCK, size, _NEEDS[is_same, is_zero], tag)
+        yield _NEEDS[is_same, is_zero]
 
 
 _NEEDS: Final = {

@@ -66,7 +66,7 @@ class Average:
         self._size = self._size * weight + size
 
 
-class Choice:
+class LevelChoice:
     """Which level the next piece is packed at. Pure: it is told all times."""
 
     def __init__(self) -> None:
@@ -158,7 +158,7 @@ class Compressor:
 
     def __init__(self, library: LibZstd | None) -> None:
         self._tools = (Packer(library), Sampler(library)) if library else None
-        self._choice = Choice()
+        self._choice = LevelChoice()
 
     def pack(self, view: memoryview) -> memoryview:
         """Give what shall be sent, at most 4 MiB: fewer bytes than the view, or all of it."""

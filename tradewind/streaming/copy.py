@@ -91,7 +91,7 @@ class _Scheduler:
         self._listener.tell(self._disks, last=True)
 
     def results(self) -> list[DiskResult]:
-        """Say what became of each disk."""
+        """Return what became of each disk."""
         return [disk.counters.result() for disk in self._disks]
 
     def _run(self, connections: int, stop: threading.Event) -> None:

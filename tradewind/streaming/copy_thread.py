@@ -129,7 +129,7 @@ class CopyThread:
 
 
 def _compared(batch: Sequence[Piece]) -> list[Range]:
-    """Say which ranges a non-blank target is asked about: data by the block, zero as a whole."""
+    """Return which ranges a non-blank target is asked about: data by the block, zero as a whole."""
     return [
         part
         for piece in batch

@@ -46,7 +46,7 @@ class Counters:
             self._counts[name] += size
 
     def progress(self) -> DiskProgress:
-        """Say how far the stream is."""
+        """Return how far the stream is."""
         with self._lock:
             counts = self._counts.copy()
         return DiskProgress(
@@ -58,7 +58,7 @@ class Counters:
         )
 
     def result(self) -> DiskResult:
-        """Say what the stream came to."""
+        """Return what the stream came to."""
         with self._lock:
             counts = self._counts.copy()
         return DiskResult(

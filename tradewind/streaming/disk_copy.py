@@ -67,7 +67,7 @@ class DiskCopy:
         self._connections: list[object] = []
 
     def connections(self) -> int:
-        """Say how many connections are worth having, by the distance of this disk's volume."""
+        """Return how many connections are worth having, by the distance of this disk's volume."""
         with closing(self._job.open_writer()) as writer:
             self._watch(writer)
             return connections_for(writer)

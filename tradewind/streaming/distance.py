@@ -15,7 +15,7 @@ _FAR_FROM: Final = 0.002
 
 
 @runtime_checkable
-class Measured(Protocol):
+class KnowsRoundTrip(Protocol):
     """A connection that knows how long a request and its answer take."""
 
     def round_trip(self) -> float:
@@ -25,5 +25,5 @@ class Measured(Protocol):
 
 def connections_for(writer: DiskWriter) -> int:
     """Measure, and say how many connections there should be in all."""
-    is_far = isinstance(writer, Measured) and writer.round_trip() >= _FAR_FROM
+    is_far = isinstance(writer, KnowsRoundTrip) and writer.round_trip() >= _FAR_FROM
     return FAR if is_far else NEAR

@@ -4,9 +4,9 @@
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 
+from tradewind.model.host import SshAccess, WriterAccess
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.storage import ReplicaVolume, TargetState, Tracking
-from tradewind.model.worker import SshAccess, WriterAccess
 from tradewind.ports import DiskWriter, Snapshot
 from tradewind.streaming import over_https, over_ssh
 from tradewind.streaming.bandwidth import Bandwidth
@@ -41,7 +41,7 @@ def jobs_for(
 
 
 def writers(access: WriterAccess, bandwidth: Bandwidth = UNLIMITED) -> Callable[[str], DiskWriter]:
-    """Say how to connect to a disk of the writer service by its serial, over what carries it."""
+    """Return how to connect to a disk of the writer service by its serial, over what carries it."""
     if isinstance(access, SshAccess):
         return partial(over_ssh.open_writer, access, bandwidth=bandwidth)
     context = cache(partial(over_https.client_context, access))
@@ -49,7 +49,7 @@ def writers(access: WriterAccess, bandwidth: Bandwidth = UNLIMITED) -> Callable[
 
 
 def _state(tracking: Tracking, volume: ReplicaVolume) -> TargetState:
-    """Say what a volume holds, as far as it can be relied on."""
+    """Return what a volume holds, as far as it can be relied on."""
     if volume.blank:
         return TargetState.BLANK
     if volume.exact and tracking.since == volume.base is not None:

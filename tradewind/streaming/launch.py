@@ -12,9 +12,9 @@ from typing import Final
 from pydantic import SecretStr
 
 from tradewind.errors import RemoteCommandError, StreamError
+from tradewind.model.host import HttpsAccess, SshAccess, Worker, WriterAccess
 from tradewind.model.option_types import DataTransferMechanism
 from tradewind.model.storage import ReplicaVolume
-from tradewind.model.worker import HttpsAccess, SshAccess, Worker, WriterAccess
 from tradewind.plain_text import plain
 from tradewind.ports import Remote
 from tradewind.shell_programs import program

@@ -9,12 +9,12 @@ from functools import partial
 from typing import Final
 
 from tradewind.errors import StreamError, WriterError
-from tradewind.model.worker import HttpsAccess
+from tradewind.model.host import HttpsAccess
 from tradewind.private_folders import private_folder
 from tradewind.remote.client import Stream
 from tradewind.remote.route import Route
 from tradewind.streaming.bandwidth import Bandwidth
-from tradewind.streaming.writer import UNLIMITED, ServiceWriter, Terms, take
+from tradewind.streaming.writer import UNLIMITED, ServiceWriter, StreamTerms, take
 from tradewind.waiting import attempts
 
 # X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED (openssl/x509_vfy.h)
@@ -40,7 +40,7 @@ def open_writer(
     StreamError when the service cannot be reached, WriterError when it is not ours, does not accept
     us or has no such disk.
     """
-    terms = Terms(access.digest_key, bandwidth)
+    terms = StreamTerms(access.digest_key, bandwidth)
     for attempt in attempts(_ATTEMPTS, _PAUSE, again=_was_cut_off):
         with attempt:
             secured = _secured(access, context or partial(client_context, access), timeout)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reach the writer service over SSH: one login, and one process of the service, a connection."""
 
-from tradewind.model.worker import SshAccess
+from tradewind.model.host import SshAccess
 from tradewind.remote.route import Route
 from tradewind.streaming.bandwidth import Bandwidth
-from tradewind.streaming.writer import UNLIMITED, ServiceWriter, Terms, take
+from tradewind.streaming.writer import UNLIMITED, ServiceWriter, StreamTerms, take
 
 
 def open_writer(
@@ -20,5 +20,5 @@ def open_writer(
     """
     login = access.worker.login
     stream = Route(access.worker.via).command(login, access.command, timeout)
-    terms = Terms(access.digest_key, bandwidth)
+    terms = StreamTerms(access.digest_key, bandwidth)
     return take(stream, serial, f"{login.host} over SSH", terms)

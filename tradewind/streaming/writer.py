@@ -19,7 +19,7 @@ from tradewind.plain_text import plain
 from tradewind.ports import Range
 from tradewind.remote.client import Stream
 from tradewind.streaming import writer_service
-from tradewind.streaming.answers import Answers, Facts, read_facts
+from tradewind.streaming.answers import Answers, ServiceFacts, read_facts
 from tradewind.streaming.bandwidth import Bandwidth, unlimited
 from tradewind.streaming.compression import Compressor
 from tradewind.units import MiB
@@ -38,7 +38,7 @@ UNLIMITED: Final = Bandwidth(unlimited)
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class StreamTerms:
     """What both ends agreed on: the secret of their digests, and how fast we may send."""
 
     digest_key: SecretStr
@@ -64,7 +64,7 @@ class ServiceWriter:
         give_back: Callable[[], None],
         serial: str,
         where: str,
-        terms: Terms,
+        terms: StreamTerms,
     ) -> None:
         self._stream = stream
         self._connection = connection = stream.connection
@@ -93,7 +93,7 @@ class ServiceWriter:
         self._tagger = writer_service.Tagger(self._digest_key, self._digest)
         self._compressor = Compressor(writer_service.libzstd() if facts.zstd else None)
 
-    def _common_digest(self, facts: Facts) -> str:
+    def _common_digest(self, facts: ServiceFacts) -> str:
         for name in writer_service.digest_names():
             if name in facts.digests:
                 return name
@@ -230,7 +230,7 @@ class ServiceWriter:
 
 
 def _remedy(alert: str) -> str:
-    """Say what to do about a TLS alert; which one means what: ssl_x509err2alert in OpenSSL."""
+    """Return what to do about a TLS alert; which one means what: ssl_x509err2alert in OpenSSL."""
     if "EXPIRED" in alert:
         return "by the worker's clock our certificate has expired: set the clock of its host"
     if "BAD_CERTIFICATE" in alert:
@@ -242,7 +242,7 @@ def _remedy(alert: str) -> str:
 
 
 def take(
-    lent: AbstractContextManager[Stream], serial: str, where: str, terms: Terms
+    lent: AbstractContextManager[Stream], serial: str, where: str, terms: StreamTerms
 ) -> ServiceWriter:
     """Take a stream to the service until the writer is closed, and let the service answer once.
 

@@ -477,7 +477,7 @@ class Secured:
         return self._read(len(view), view)
 
 
-class Conversation:
+class ServedConnection:
     """One connection: requests in, answers out, and buffers for everything that is large."""
 
     def __init__(self, connection: Secured | Pipes, devices: Devices, key: bytes) -> None:
@@ -640,12 +640,12 @@ class Conversation:
         self._connection.sendall(head.encode() + body)
 
 
-_Operation = Callable[[Conversation, Device, Request, memoryview], None]
+_Operation = Callable[[ServedConnection, Device, Request, memoryview], None]
 _OPERATIONS: dict[tuple[str, ...], _Operation] = {
-    ("PUT",): Conversation.write,
-    ("POST", "zero"): Conversation.zero,
-    ("POST", "flush"): Conversation.flush,
-    ("POST", "digests"): Conversation.digests,
+    ("PUT",): ServedConnection.write,
+    ("POST", "zero"): ServedConnection.zero,
+    ("POST", "flush"): ServedConnection.flush,
+    ("POST", "digests"): ServedConnection.digests,
 }
 
 
@@ -872,7 +872,7 @@ def converse(secure: ssl.SSLSocket, service: Service) -> None:
             if not service.places.acquire(timeout=PLACE_TIMEOUT):
                 raise ConnectionError(f"{MAX_CONNECTIONS} connections are in use")
             try:
-                Conversation(Secured(secure), service.devices, service.key).run()
+                ServedConnection(Secured(secure), service.devices, service.key).run()
             finally:
                 service.places.release()
     except OSError as error:
@@ -931,7 +931,7 @@ def serve_stdio(config: dict[str, Any]) -> None:
     os.dup2(2, 1)  # whatever is printed by accident must not become part of an answer
     try:
         key = bytes.fromhex(config["digest_key"])
-        Conversation(Pipes(0, sink), Devices(config["disks"]), key).run()
+        ServedConnection(Pipes(0, sink), Devices(config["disks"]), key).run()
     except OSError as error:
         sys.exit(f"connection ended: {error}")
 

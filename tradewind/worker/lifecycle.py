@@ -15,10 +15,9 @@ from tradewind.errors import LateError, NotFoundError
 from tradewind.host import arp, storage
 from tradewind.host.boot.console import Console
 from tradewind.host.domain import domains
-from tradewind.model.host import HostAccess, HostFacts
-from tradewind.model.label import Label
+from tradewind.model.host import HostAccess, HostFacts, Worker, WorkerAddressSource, WorkerSpec
+from tradewind.model.run import Label, labelled_name
 from tradewind.model.storage import Volume
-from tradewind.model.worker import Worker, WorkerAddressSource, WorkerSpec
 from tradewind.remote import shell
 from tradewind.remote.route import Route, route_to_workers
 from tradewind.waiting import wait_for
@@ -42,12 +41,12 @@ class WorkerNames:
 
 def names(label: Label) -> WorkerNames:
     """Name a worker and its volumes after its run and purpose."""
-    stem = f"tradewind-{label.run}-{label.purpose}"
+    stem = labelled_name(label.run, label.purpose)
     return WorkerNames(domain=stem, overlay=f"{stem}.qcow2", seed=f"{stem}-seed.iso")
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedWorker:
     """A worker that is defined on paper: what its guest will be told."""
 
     names: WorkerNames
@@ -88,9 +87,9 @@ def spare_pool(connection: libvirt.virConnect, image: str) -> Callable[[], str]:
 
 def start(
     connection: libvirt.virConnect, spec: WorkerSpec, facts: HostFacts, label: Label
-) -> Prepared:
+) -> PreparedWorker:
     """Make overlay and seed, and start the worker (paused, so that its console misses nothing)."""
-    prepared = Prepared(
+    prepared = PreparedWorker(
         names=names(label), mac=_fresh_mac(), login=new_key_pair(), host_key=new_key_pair()
     )
     _make_volumes(connection, spec, prepared)
@@ -115,7 +114,9 @@ def start(
     return prepared
 
 
-def _make_volumes(connection: libvirt.virConnect, spec: WorkerSpec, prepared: Prepared) -> None:
+def _make_volumes(
+    connection: libvirt.virConnect, spec: WorkerSpec, prepared: PreparedWorker
+) -> None:
     image = storage.require_volume(connection, spec.image_pool, spec.image_volume)
     capacity = max(spec.volume_size, storage.describe_volume(image).capacity)
     overlay = Volume(
@@ -140,7 +141,7 @@ def wait_until_reachable(
     connection: libvirt.virConnect,
     host: HostAccess,
     spec: WorkerSpec,
-    prepared: Prepared,
+    prepared: PreparedWorker,
     label: Label,
     console: Console,
 ) -> Worker:

@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import Final
 
 from lab.faults import hosts, network, services
-from lab.faults.network import Cut, Party
+from lab.faults.network import PacketFault, Party
 from lab.records import DESTINATION, SOURCE, HostPlan
 from tests.live.faults.scene import LEDGER
 
@@ -87,7 +87,7 @@ def _restarted(plan: HostPlan) -> Injection:
     return lambda _target: hosts.daemons_restarted(plan)
 
 
-def _cut(one: Party, other: Party, how: Cut) -> Injection:
+def _cut(one: Party, other: Party, how: PacketFault) -> Injection:
     return lambda _target: network.cut(one, other, how)
 
 
@@ -102,7 +102,7 @@ def _process_faults() -> Iterator[Fault]:
 
 
 def _network_faults() -> Iterator[Fault]:
-    for how in Cut:
+    for how in PacketFault:
         for one, other in combinations(Party, 2):
             needs = WORKER if Party.WORKER in (one, other) else ""
             words = f"between {one} and {other} every packet is " + _becomes(how)
@@ -113,15 +113,15 @@ def _network_faults() -> Iterator[Fault]:
         yield Fault(
             f"cut-{other}-for-good",
             f"the controller cannot reach the {other} until the run has ended",
-            _cut(Party.CONTROLLER, other, Cut.DROP),
+            _cut(Party.CONTROLLER, other, PacketFault.DROP),
             LASTING,
             needs,
         )
 
 
-def _becomes(how: Cut) -> str:
+def _becomes(how: PacketFault) -> str:
     seconds = f"for {BRIEF:.0f} s"
-    return f"answered with a reset {seconds}" if how is Cut.RESET else f"dropped {seconds}"
+    return f"answered with a reset {seconds}" if how is PacketFault.RESET else f"dropped {seconds}"
 
 
 def _service_faults() -> Iterator[Fault]:

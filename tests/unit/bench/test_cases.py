@@ -2,7 +2,7 @@
 from pathlib import Path
 
 from bench.cases import Case, random_disk, sparse_disk
-from bench.ours import OrderedDisk, changes
+from bench.ours import MovedDisk, changes
 from tradewind.model.storage import ExtentKind
 from tradewind.units import GiB, KiB, MiB
 
@@ -26,7 +26,7 @@ def test_changes_keep_to_their_grid(tmp_path: Path) -> None:
 
 
 def test_what_did_not_change_is_clean() -> None:
-    disk = OrderedDisk(socket=Path("s"), size=100, changed=((0, 10), (50, 10)))
+    disk = MovedDisk(socket=Path("s"), size=100, changed=((0, 10), (50, 10)))
     assert [(e.start, e.length, e.kind is ExtentKind.CLEAN) for e in changes(disk)] == [
         (0, 10, False),
         (10, 40, True),

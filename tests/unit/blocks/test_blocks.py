@@ -23,7 +23,7 @@ from blocks import DiskImageFolder, GuestSecrets, LibvirtEndpoint, ProviderOptio
 from tradewind.errors import HostKeyError, KeyMaterialError, OptionError
 from tradewind.model.host import WorkerAccess
 from tradewind.model.options import OptionFields, ProviderOptions
-from tradewind.model.source_care import SourceCare
+from tradewind.model.source import SourceCare
 from tradewind.remote.hostkey import PinnedKey
 from tradewind.units import MiB
 

@@ -23,7 +23,7 @@ from tests.fakes.memory import MemorySource
 from tradewind.errors import NotFoundError
 from tradewind.ledger import Ledger, kept, open_ledger
 from tradewind.model.host import HostFacts
-from tradewind.model.kept import Kept
+from tradewind.model.ledger import Kept
 from tradewind.model.machine import PowerState
 from tradewind.model.options import ProviderOptions
 from tradewind.model.overview import DiskOverview, MachineOverview

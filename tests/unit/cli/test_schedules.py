@@ -12,11 +12,16 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.commands.schedules import read_schedule, schedule_table
-from cli.transfer_tables import Standing, schedule_of, standings, status_table, transfer_table
+from cli.transfer_tables import (
+    ListedTransfer,
+    list_transfers,
+    schedule_of,
+    status_table,
+    transfer_table,
+)
 from deployments.stored import Stored
 from tradewind.errors import OptionError
-from tradewind.model.ledger import RunKind, RunState
-from tradewind.model.replica import ReplicaState
+from tradewind.model.ledger import ReplicaState, RunKind, RunState
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -89,11 +94,11 @@ def scheduled(machine: str, **more: Any) -> Stored:
 def printed(
     replicas: list[ReplicaState],
     schedules: list[Stored],
-    tabulate: Callable[[Sequence[Standing]], Table] = status_table,
+    tabulate: Callable[[Sequence[ListedTransfer]], Table] = status_table,
 ) -> list[str]:
     console = Console(width=200)
     with console.capture() as capture:
-        console.print(tabulate(standings(replicas, schedules, NOON)))
+        console.print(tabulate(list_transfers(replicas, schedules, NOON)))
     return capture.get().splitlines()
 
 
@@ -140,7 +145,7 @@ def test_a_schedule_is_shown_rather_than_what_has_none() -> None:
     own = scheduled("db")
     assert schedule_of(mine, [without, own]) is own
     assert schedule_of(mine, [without]) is without
-    assert [each.name for each in standings([mine], [without, own], NOON)] == ["db"]
+    assert [each.name for each in list_transfers([mine], [without, own], NOON)] == ["db"]
 
 
 def test_schedules_of_machines_and_groups() -> None:

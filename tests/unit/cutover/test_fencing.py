@@ -13,12 +13,12 @@ from tradewind.cutover import fencing, original
 from tradewind.errors import FencingError
 from tradewind.host.domain import domains
 from tradewind.model.cutover import NewMachine, Outage
-from tradewind.model.label import Label, LabelState, Purpose
 from tradewind.model.ledger import Life
 from tradewind.model.machine import PowerState
 from tradewind.model.migrate import MigrateRequest
 from tradewind.model.outage import OutagePhase
 from tradewind.model.requests import TransferRequest
+from tradewind.model.run import Label, LabelState, Purpose
 
 RUN, OLDER = "0123456789ab", "feedfacecafe"
 BEGUN = datetime(2026, 12, 1, 12, 4, tzinfo=UTC)

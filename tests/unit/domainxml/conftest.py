@@ -14,8 +14,8 @@ import pytest
 from lxml import etree
 
 from tradewind.model.deploy import CpuChoice, CpuMode, FinalDisk, FinalDomain, FinalNic
-from tradewind.model.label import Label, Purpose
 from tradewind.model.network import Plug
+from tradewind.model.run import Label, Purpose
 from tradewind.units import GiB
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "domainxml"

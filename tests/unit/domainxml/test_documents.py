@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.domainxml.conftest import Compare, read
 from tradewind.domainxml import labels
-from tradewind.domainxml.backup import BackupDisk, JobFacts, backup_xml, job_of
+from tradewind.domainxml.backup import BackupDisk, BackupJobFacts, backup_xml, job_of
 from tradewind.domainxml.capabilities import (
     HostCapabilities,
     cpu_features,
@@ -18,7 +18,7 @@ from tradewind.domainxml.network import NetworkFacts, parse_network
 from tradewind.domainxml.pool import PoolFacts, parse_pool
 from tradewind.domainxml.volume import VolumeFacts, parse_volume, volume_xml
 from tradewind.errors import HypervisorError
-from tradewind.model.label import Label, LabelState
+from tradewind.model.run import Label, LabelState
 from tradewind.model.storage import Volume
 from tradewind.units import GiB
 
@@ -95,11 +95,11 @@ def test_where_a_backup_is_served_and_by_which_files_it_is_known() -> None:
     assert job_of(PULL_JOB).address == "/run/nbd.sock"
     socket = "/var/lib/libvirt/qemu/tradewind-e5f6a7b8.sock"
     scratch = tuple(f"/pool/tradewind-e5f6a7b8-{name}.scratch" for name in ("sda", "sdb"))
-    assert job_of(read("backup")) == JobFacts(socket, scratch)
-    assert job_of("<domainbackup mode='push'/>") == JobFacts(None, ())
+    assert job_of(read("backup")) == BackupJobFacts(socket, scratch)
+    assert job_of("<domainbackup mode='push'/>") == BackupJobFacts(None, ())
     disk = BackupDisk("sda", scratch[0], export="secret")
     over_tcp = backup_xml("127.0.0.1:49152", [disk])
-    assert job_of(over_tcp) == JobFacts("127.0.0.1:49152", scratch[:1])
+    assert job_of(over_tcp) == BackupJobFacts("127.0.0.1:49152", scratch[:1])
     assert "exportname='secret'" in over_tcp.replace('"', "'")
 
 

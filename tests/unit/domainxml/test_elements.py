@@ -148,7 +148,9 @@ OS: dict[str, Fate] = {
     "inituser": CONTAINER,
     "kernel": Said("<kernel>/srv/vmlinuz</kernel>", "kernel directly (/srv/vmlinuz)"),
     "loader": Needless("the new host's firmware of the same kind"),
-    "nvram": Needless("copied where the source gives it away, and told where not: test_furnishing"),
+    "nvram": Needless(
+        "copied where the source gives it away, and told where not: test_attachments"
+    ),
     "root": OTHER,
     "smbios": Said("<smbios mode='host'/>", "Firmware tables"),
     "type": Kept("", '<type arch="x86_64" machine="pc-q35-7.2">hvm</type>'),

@@ -9,8 +9,8 @@ from tradewind.domainxml.document import parse
 from tradewind.domainxml.dropped import QEMU
 from tradewind.domainxml.machine import DiskFacts, parse_machine
 from tradewind.domainxml.reader import reader_domain
-from tradewind.model.label import Label
 from tradewind.model.machine import Disk
+from tradewind.model.run import Label
 from tradewind.units import GiB
 
 

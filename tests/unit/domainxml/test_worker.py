@@ -9,8 +9,8 @@ from tradewind.domainxml.worker import (
     free_target,
     worker_domain,
 )
-from tradewind.model.label import Label, Purpose
-from tradewind.model.worker import WorkerAddressSource, WorkerSpec
+from tradewind.model.host import WorkerAddressSource, WorkerSpec
+from tradewind.model.run import Label, Purpose
 from tradewind.units import GiB, MiB
 
 SPEC = WorkerSpec(

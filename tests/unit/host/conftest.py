@@ -9,8 +9,8 @@ from tests.fakes.embedded_libvirt import EmbeddedConnection, embedded
 from tests.fakes.libvirt_fakes import FakeConnection, open_fake
 from tradewind.host import facts as facts_of
 from tradewind.model.host import HostFacts
-from tradewind.model.label import Label, Purpose
 from tradewind.model.machine import Disk, VirtualMachine
+from tradewind.model.run import Label, Purpose
 from tradewind.units import GiB
 
 RUN = "0123456789ab"

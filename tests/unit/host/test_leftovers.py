@@ -11,8 +11,8 @@ from tradewind.domainxml import labels
 from tradewind.domainxml.backup import BackupDisk
 from tradewind.host import leftovers, storage
 from tradewind.host.domain import backup, domains
-from tradewind.model.label import Label, LabelState, Purpose
 from tradewind.model.leftover import Leftover, LeftoverKind
+from tradewind.model.run import Label, LabelState, Purpose
 from tradewind.model.storage import Volume
 from tradewind.ports import Completed
 from tradewind.units import GiB
@@ -64,7 +64,9 @@ def test_names_of_ours(name: str, run: str | None) -> None:
 
 def test_everything_temporary_is_found_jobs_first(host: FakeConnection, label: Label) -> None:
     put_domain(host, "source01")
-    job = backup.Job(f"/var/tmp/tradewind-{RUN}/nbd", [BackupDisk(target="vda", scratch="/s")])
+    job = backup.BackupRequest(
+        f"/var/tmp/tradewind-{RUN}/nbd", [BackupDisk(target="vda", scratch="/s")]
+    )
     backup.begin(host.listAllDomains()[0], job)
     worker = f"tradewind-{RUN}-transfer"
     put_domain(host, worker, label, volume=f"{worker}.qcow2")
@@ -137,7 +139,7 @@ def test_volume_that_somebodys_own_machine_uses_is_kept(host: FakeConnection) ->
 def test_foreign_backup_job_is_not_ours(host: FakeConnection) -> None:
     put_domain(host, "source01")
     disks = [BackupDisk(target="vda", scratch="/s")]
-    backup.begin(host.listAllDomains()[0], backup.Job("/run/other", disks))
+    backup.begin(host.listAllDomains()[0], backup.BackupRequest("/run/other", disks))
     assert leftovers.find(host) == ()
 
 
@@ -148,7 +150,7 @@ def test_one_run_is_removed_and_the_others_stay(host: FakeConnection, label: Lab
         put_domain(host, name, label.model_copy(update={"run": run}), volume=f"{name}-sda.qcow2")
         put_domain(host, f"source-{run}")
         domain = domains.require_domain(host, f"source-{run}")
-        backup.begin(domain, backup.Job(f"/var/tmp/tradewind-{run}/nbd", []))
+        backup.begin(domain, backup.BackupRequest(f"/var/tmp/tradewind-{run}/nbd", []))
     leftovers.remove_run(host, RUN)
     assert names(leftovers.find(host)) == [
         ("backup job", f"source-{OTHER}", OTHER),

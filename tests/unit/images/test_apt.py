@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from images import apt
-from images.apt import Source
+from images.apt import AptArchive
 from tradewind.errors import NotFoundError
 
 LINES = """\
@@ -53,38 +53,43 @@ def write(folder: Path, name: str, text: str) -> None:
 
 def test_one_line_sources() -> None:
     assert list(apt.parse(LINES, ".list")) == [
-        Source("http://mirror.test/debian", "bookworm", ("main", "contrib")),
-        Source("https://other.test/apt", "bookworm", ("main",), "/usr/share/keyrings/other.gpg"),
-        Source("file:/srv/own", "./", ()),
-        Source("https://cloud.test/apt", "cloud-sdk-bookworm", ("main",)),
+        AptArchive("http://mirror.test/debian", "bookworm", ("main", "contrib")),
+        AptArchive(
+            "https://other.test/apt", "bookworm", ("main",), "/usr/share/keyrings/other.gpg"
+        ),
+        AptArchive("file:/srv/own", "./", ()),
+        AptArchive("https://cloud.test/apt", "cloud-sdk-bookworm", ("main",)),
     ]
 
 
 def test_deb822_sources() -> None:
     key = "/usr/share/keyrings/debian-archive-keyring.gpg"
     assert list(apt.parse(PARAGRAPHS, ".sources")) == [
-        Source("http://mirror.test/debian", "bookworm", ("main", "contrib"), key),
-        Source("http://mirror.test/debian", "bookworm-updates", ("main", "contrib"), key),
-        Source("http://second.test/debian", "bookworm", ("main", "contrib"), key),
-        Source("http://second.test/debian", "bookworm-updates", ("main", "contrib"), key),
-        Source("http://mirror.test/security", "bookworm-security", ("main",)),
+        AptArchive("http://mirror.test/debian", "bookworm", ("main", "contrib"), key),
+        AptArchive("http://mirror.test/debian", "bookworm-updates", ("main", "contrib"), key),
+        AptArchive("http://second.test/debian", "bookworm", ("main", "contrib"), key),
+        AptArchive("http://second.test/debian", "bookworm-updates", ("main", "contrib"), key),
+        AptArchive("http://mirror.test/security", "bookworm-security", ("main",)),
     ]
 
 
 @pytest.mark.parametrize(
     ("source", "ours"),
     [
-        (Source("http://m.test/debian", "bookworm", ("main",)), True),
-        (Source("http://m.test/debian", "bookworm-security", ("contrib", "main")), True),
-        (Source("http://m.test/debian", "bookworm", ("main",), "/k/debian-archive-x.gpg"), True),
-        (Source("http://m.test/debian", "trixie", ("main",)), False),
-        (Source("http://m.test/pg", "bookworm-pgdg", ("main",)), False),
-        (Source("http://m.test/docker", "bookworm", ("stable",)), False),
-        (Source("http://m.test/other", "bookworm", ("main",), "/k/other.gpg"), False),
-        (Source("http://m.test/other", "bookworm", ("main",), "-----BEGIN PGP"), False),
+        (AptArchive("http://m.test/debian", "bookworm", ("main",)), True),
+        (AptArchive("http://m.test/debian", "bookworm-security", ("contrib", "main")), True),
+        (
+            AptArchive("http://m.test/debian", "bookworm", ("main",), "/k/debian-archive-x.gpg"),
+            True,
+        ),
+        (AptArchive("http://m.test/debian", "trixie", ("main",)), False),
+        (AptArchive("http://m.test/pg", "bookworm-pgdg", ("main",)), False),
+        (AptArchive("http://m.test/docker", "bookworm", ("stable",)), False),
+        (AptArchive("http://m.test/other", "bookworm", ("main",), "/k/other.gpg"), False),
+        (AptArchive("http://m.test/other", "bookworm", ("main",), "-----BEGIN PGP"), False),
     ],
 )
-def test_only_the_archive_of_the_release_is_debian(source: Source, *, ours: bool) -> None:
+def test_only_the_archive_of_the_release_is_debian(source: AptArchive, *, ours: bool) -> None:
     assert apt.is_debian(source, "bookworm") is ours
 
 
@@ -141,7 +146,7 @@ def test_no_archive_is_refused_with_a_remedy(
 
 
 def test_an_image_trusts_debians_keys_only() -> None:
-    sources = [Source("http://m.test/debian", "bookworm", ("main", "contrib", "non-free"))]
+    sources = [AptArchive("http://m.test/debian", "bookworm", ("main", "contrib", "non-free"))]
     assert apt.render(sources) == (
         "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
         " http://m.test/debian bookworm main\n"

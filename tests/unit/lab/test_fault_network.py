@@ -8,15 +8,15 @@ PROGRAM = """
 from itertools import combinations
 from lab import namespaces
 from lab.commands import call
-from lab.faults.network import Cut, Party, cut
+from lab.faults.network import PacketFault, Party, cut
 
 namespaces.enter = lambda plan, argv: list(argv)
 before = call(["iptables", "-S"]).stdout
-for how in Cut:
+for how in PacketFault:
     for one, other in combinations(Party, 2):
         with cut(one, other, how):
             rules = call(["iptables", "-S", "TW-FAULTS"]).stdout
-            target = "DROP" if how is Cut.DROP else "REJECT"
+            target = "DROP" if how is PacketFault.DROP else "REJECT"
             print(one, other, how, rules.count(f"-j {target}") >= 2)
         assert call(["iptables", "-S"]).stdout == before
 """

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tradewind.ledger import Ledger, kept, owners
-from tradewind.model.kept import Kept
-from tradewind.model.ledger import Life, RunKind, RunState, Transfer
+from tradewind.model.ledger import Kept, Life, RunKind, RunState, Transfer
 from tradewind.model.run import Run
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.units import GiB

@@ -6,9 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tradewind.ledger import Ledger
-from tradewind.model.ledger import RunKind, RunState, Transfer
+from tradewind.model.ledger import RunKind, RunState, Transfer, is_late, lag
 from tradewind.model.machine import VirtualMachine
-from tradewind.model.replica import is_late, lag
 from tradewind.model.run import Run
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.units import GiB

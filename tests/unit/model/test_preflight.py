@@ -22,14 +22,14 @@ def test_serious_findings_come_first() -> None:
             area=Area.WORKER, findings=(finding(Severity.NOTE, "a"), finding(Severity.ERROR, "b"))
         ),
         AreaFindings(
-            area=Area.ARRIVAL,
+            area=Area.NEW_MACHINE,
             findings=(finding(Severity.WARNING, "c"), finding(Severity.ERROR, "d")),
         ),
     )
     assert [(area, found.what) for area, found in seen.sorted_findings()] == [
         (Area.WORKER, "b"),
-        (Area.ARRIVAL, "d"),
-        (Area.ARRIVAL, "c"),
+        (Area.NEW_MACHINE, "d"),
+        (Area.NEW_MACHINE, "c"),
         (Area.WORKER, "a"),
     ]
     assert not seen.ready

@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tradewind.host.leftovers import run_of
-from tradewind.model.label import LabelState, Purpose
 from tradewind.model.progress import DiskProgress
-from tradewind.model.run import Run, new_run_id
+from tradewind.model.run import LabelState, Purpose, Run, new_run_id
 
 
 def test_run_ids_are_what_the_sweep_knows() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tradewind.errors import OptionError
-from tradewind.model.deploy_request import DeployRequest
+from tradewind.model.requests import DeployRequest
 from tradewind.model.scripts import Script, ScriptPhase
 from tradewind.morphing import script_files
 

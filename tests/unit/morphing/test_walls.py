@@ -14,7 +14,7 @@ from tests.fakes import escape_attempts, small_root, walls
 from tests.fakes.local_remote import WORKER, LocalRemote
 from tests.fakes.walls import Target
 from tradewind.errors import LateError, MorphingError
-from tradewind.model.guest import Reach
+from tradewind.model.guest import ChrootAccess
 from tradewind.morphing.confinement import inside, program, run_inside
 from tradewind.morphing.tree import RemoteGuestTree
 
@@ -40,15 +40,15 @@ def small(tmp_path: Path) -> RemoteGuestTree:
     return RemoteGuestTree(REMOTE, str(small_root.build(tmp_path / "small")))
 
 
-@pytest.mark.parametrize("reach", [Reach.FILES, Reach.DISKS])
-def test_no_way_leads_out(root: str, target: Target, reach: Reach) -> None:
+@pytest.mark.parametrize("reach", [ChrootAccess.FILES, ChrootAccess.DISKS])
+def test_no_way_leads_out(root: str, target: Target, reach: ChrootAccess) -> None:
     tried = walls.attempts(REMOTE, root, target, reach)
     assert set(tried) == set(escape_attempts.WAYS)
     assert {way: said for way, said in tried.items() if not said.startswith("closed")} == {}
 
 
 def test_what_installs_has_the_network_and_nothing_more(root: str, target: Target) -> None:
-    tried = walls.attempts(REMOTE, root, target, Reach.NETWORK)
+    tried = walls.attempts(REMOTE, root, target, ChrootAccess.NETWORK)
     assert {way for way, said in tried.items() if not said.startswith("closed")} == OF_THE_NETWORK
 
 
@@ -72,7 +72,7 @@ def test_disks_are_lent_to_what_needs_them(tmp_path: Path, small: RemoteGuestTre
     (folder / "disk/by-id").mkdir(parents=True)
     (folder / "disk/by-id/virtio-tw1").symlink_to("../../vdb")
     assert not small.run(["ls", "/dev/disk"], check=False).stdout
-    for reach in (Reach.DISKS, Reach.NETWORK):
+    for reach in (ChrootAccess.DISKS, ChrootAccess.NETWORK):
         assert small.run(["cat", "/dev/disk/by-id/virtio-tw1"], reach=reach).stdout == "a disk"
         modes = small.run(["stat", "-c", "%a", "/dev/disk", "/dev/disk/by-id"], reach=reach)
         assert modes.stdout == "755\n755\n"

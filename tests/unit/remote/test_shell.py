@@ -22,8 +22,8 @@ from tradewind.errors import (
     LateError,
     RemoteCommandError,
 )
-from tradewind.model.label import Purpose
-from tradewind.model.worker import Worker
+from tradewind.model.host import Worker
+from tradewind.model.run import Purpose
 from tradewind.ports import Remote
 from tradewind.remote.shell import (
     Shell,

@@ -15,12 +15,11 @@ from tests.unit.reports.test_deploy_reports import deployment, failed
 from tests.unit.reports.test_group_reports import GROUP
 from tests.unit.reports.test_reports import SWEPT, transfer
 from tradewind.model.finding import Finding, Severity
-from tradewind.model.ledger import RunKind, RunState, Transfer
+from tradewind.model.ledger import RunKind, RunState, RunSummary, Transfer
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.migrate import GivenUp, MigrateReport, Phase, ShutDown
 from tradewind.model.preflight import Area, AreaFindings, PreflightReport
-from tradewind.model.removal import RemovalReport
-from tradewind.model.replica import PastRun
+from tradewind.model.requests import RemovalReport
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.reports.deploy import deploy_markdown, failed_boot_markdown
 from tradewind.reports.groups import group_markdown
@@ -96,7 +95,16 @@ PAGE = MachinePage(
         id="cafe0001", source="old", destination="new", machine=MACHINE, consistent=NOON
     ),
     volumes=(ReplicaVolume(disk_id="sda", volume=VOLUME, serial="tw", blank=False),),
-    runs=(PastRun(id="r", kind=RunKind.EXECUTION, state=RunState.FAILED, begun=NOON),),
+    runs=(
+        RunSummary(
+            id="r",
+            kind=RunKind.EXECUTION,
+            state=RunState.FAILED,
+            begun=NOON,
+            ended=None,
+            host="host",
+        ),
+    ),
     now=NOON,
 )
 REPORTS: Mapping[str, tuple[BaseModel, Callable[[Any], str]]] = {

@@ -16,7 +16,7 @@ from tradewind.model.storage import Extent, ExtentKind
 from tradewind.sources import libnbd, nbd
 from tradewind.sources.images import qemu
 from tradewind.sources.images.door import open_image
-from tradewind.sources.nbd import NbdReader, Status, clipped, merged, open_reader
+from tradewind.sources.nbd import NbdReader, allocation, clipped, merged, open_reader
 
 MiB = 1 << 20
 DATA, ZERO = ExtentKind.DATA, ExtentKind.ZERO
@@ -174,10 +174,10 @@ def test_a_missing_library_is_named_with_the_package(monkeypatch: pytest.MonkeyP
 
 def test_the_last_answer_is_clipped_to_the_disk() -> None:
     entries = [(10, 0), (5, 3), (1000, 0), (7, 0)]
-    assert list(clipped(entries, 100, 120)) == [
-        Status(100, 10, 0),
-        Status(110, 5, 3),
-        Status(115, 5, 0),
+    assert list(clipped(entries, allocation, 100, 120)) == [
+        Extent(100, 10, ExtentKind.DATA),
+        Extent(110, 5, ExtentKind.ZERO),
+        Extent(115, 5, ExtentKind.DATA),
     ]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.fakes.writer_process import ADDRESS, access_with
 from tradewind.errors import StreamError, TradewindError, WriterError
-from tradewind.model.worker import HttpsAccess
+from tradewind.model.host import HttpsAccess
 from tradewind.streaming import writer_service
 from tradewind.streaming.answers import BODY_LIMIT, Answers
 from tradewind.streaming.certificates import make_certificates

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from tradewind.streaming.compression import RAW, Choice, Compressor, Packer, Sampler
+from tradewind.streaming.compression import RAW, Compressor, LevelChoice, Packer, Sampler
 from tradewind.streaming.writer_service import RefusedError, Unpacker, libzstd
 from tradewind.units import MiB
 
@@ -16,11 +16,11 @@ RANDOM = {1: (0.7e-9, 1.0), 3: (0.9e-9, 1.0), 6: (2e-9, 1.0)}
 
 def levels(data: dict[int, tuple[float, float]], wire: float, pieces: int = 200) -> list[int]:
     """Play a stream of pieces; return the level of each."""
-    choice = Choice()
+    choice = LevelChoice()
     return [_piece(choice, data, wire) for _ in range(pieces)]
 
 
-def _piece(choice: Choice, data: dict[int, tuple[float, float]], wire: float) -> int:
+def _piece(choice: LevelChoice, data: dict[int, tuple[float, float]], wire: float) -> int:
     level = choice.next(data[1][1])
     size = PIECE
     if level != RAW:
@@ -62,7 +62,7 @@ def test_a_short_stream_is_compressed_from_its_first_byte() -> None:
 
 
 def test_a_link_that_becomes_slow_is_noticed() -> None:
-    choice = Choice()
+    choice = LevelChoice()
     assert usual([_piece(choice, SYSTEM_DISK, 1e-9) for _ in range(200)]) == RAW
     assert usual([_piece(choice, SYSTEM_DISK, 160e-9) for _ in range(200)]) != RAW
 

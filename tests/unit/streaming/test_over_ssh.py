@@ -15,9 +15,9 @@ from tests.fakes.local_remote import LocalRemote
 from tests.fakes.ssh_server import Server, running_sshd
 from tests.fakes.writer_process import running_writer, ssh_access, worker_at
 from tradewind.errors import CancelledError, StreamError, WriterError
+from tradewind.model.host import HttpsAccess, SshAccess
 from tradewind.model.option_types import DataTransferMechanism
 from tradewind.model.storage import ReplicaVolume, Volume
-from tradewind.model.worker import HttpsAccess, SshAccess
 from tradewind.ports import Range
 from tradewind.streaming import launch, writer_service
 from tradewind.streaming.jobs import writers

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.writer_process import ADDRESS, WriterProcess, running_writer
-from tradewind.model.worker import HttpsAccess
+from tradewind.model.host import HttpsAccess
 from tradewind.streaming import writer_service
 from tradewind.streaming.over_https import client_context, open_writer
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.libvirt_fakes import FakeConnection, open_fake
-from tradewind.model.label import Label, Purpose
-from tradewind.model.worker import WorkerAddressSource, WorkerSpec
+from tradewind.model.host import WorkerAddressSource, WorkerSpec
+from tradewind.model.run import Label, Purpose
 from tradewind.units import GiB
 
 

@@ -14,10 +14,9 @@ from tradewind.errors import LateError, NotFoundError
 from tradewind.host import arp, facts, storage
 from tradewind.host.boot.console import Console
 from tradewind.host.domain import domains
-from tradewind.model.host import HostAccess, WorkerAccess
-from tradewind.model.label import Label
+from tradewind.model.host import HostAccess, WorkerAccess, WorkerAddressSource, WorkerSpec
+from tradewind.model.run import Label
 from tradewind.model.storage import Volume
-from tradewind.model.worker import WorkerAddressSource, WorkerSpec
 from tradewind.remote.route import DIRECT, Route, route_to_workers
 from tradewind.units import GiB
 from tradewind.worker import lifecycle

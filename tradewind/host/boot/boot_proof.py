@@ -12,8 +12,8 @@ import libvirt
 from tradewind.errors import BootFailedError, ConnectionFailedError, LateError
 from tradewind.host.boot.console import Console
 from tradewind.host.domain import agent, domains
+from tradewind.model.host import WorkerAddressSource
 from tradewind.model.proof import BootEvidence, BootProof
-from tradewind.model.worker import WorkerAddressSource
 from tradewind.plain_text import plain
 from tradewind.remote import shell
 from tradewind.remote.route import DIRECT, Route

@@ -32,13 +32,13 @@ _Number = Annotated[int, Field(strict=True, ge=-(2**31), lt=2**32)]
 T = TypeVar("T")
 
 
-class _Started(BaseModel):
+class _ExecStarted(BaseModel):
     """What guest-exec returns."""
 
     pid: _Number
 
 
-class _Status(BaseModel):
+class _ExecStatus(BaseModel):
     """What guest-exec-status returns; `printed` is base64."""
 
     exited: bool
@@ -46,8 +46,8 @@ class _Status(BaseModel):
     printed: str = Field(default="", alias="out-data")
 
 
-_STARTED: Final = TypeAdapter(_Started)
-_STATUS: Final = TypeAdapter(_Status)
+_STARTED: Final = TypeAdapter(_ExecStarted)
+_STATUS: Final = TypeAdapter(_ExecStatus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def run(domain: libvirt.virDomain, argv: Sequence[str], *, timeout: float = 60) 
     order = {"path": path, "arg": arguments, "capture-output": True}
     question = _ask(domain, "guest-exec", order, _STARTED).model_dump()
 
-    def ended() -> _Status | None:
+    def ended() -> _ExecStatus | None:
         answer = _ask(domain, "guest-exec-status", question, _STATUS)
         return answer if answer.exited else None
 
@@ -89,7 +89,7 @@ def read_answer(text: str, limit: int = LARGEST_ANSWER) -> object:
     return answer["return"]
 
 
-def _text(answer: _Status) -> str:
+def _text(answer: _ExecStatus) -> str:
     try:
         printed = base64.b64decode(answer.printed)
     except ValueError:

@@ -15,12 +15,10 @@ import libvirt
 from tradewind.domainxml import backup as backup_xml
 from tradewind.domainxml import capabilities
 from tradewind.domainxml import checkpoint as checkpoint_xml
-from tradewind.domainxml.backup import BackupDisk, JobFacts
+from tradewind.domainxml.backup import BackupDisk, BackupJobFacts
 from tradewind.errors import BusyError
 from tradewind.host.refusals import may_accept_less
-
-# Every path we hand to a backup job carries this, so that a job of ours is known as ours.
-MARK = "tradewind-"
+from tradewind.model.run import MARK
 
 # Why a disk is read in full.
 BROKEN = "its dirty bitmap is missing or inconsistent, as after a crash of QEMU"
@@ -37,7 +35,7 @@ REFUSED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class BackupRequest:
     """A backup to begin; `checkpoint` is the name of one to make at the same moment.
 
     It is served at `address`: a unix socket's path, or "name:port".
@@ -62,7 +60,7 @@ class StartedBackup:
 
 
 def is_offered(connection: libvirt.virConnect) -> bool:
-    """Say whether the host backs up machines that have not asked for it in their description.
+    """Return whether the host backs up machines that have not asked for it in their description.
 
     A driver that describes no capabilities gets the benefit of the doubt.
     """
@@ -75,7 +73,7 @@ def is_offered(connection: libvirt.virConnect) -> bool:
     return capabilities.parse_domain_capabilities(xml).backups
 
 
-def begin(domain: libvirt.virDomain, job: Job) -> StartedBackup:
+def begin(domain: libvirt.virDomain, job: BackupRequest) -> StartedBackup:
     """Start a pull-mode backup; a disk whose bitmap is of no use is read in full, and says why.
 
     A job that a killed run of ours left over is aborted first; anybody else's is a BusyError.
@@ -85,9 +83,9 @@ def begin(domain: libvirt.virDomain, job: Job) -> StartedBackup:
     return StartedBackup(datetime.now(UTC), tuple(begun.disks))
 
 
-def _begin(domain: libvirt.virDomain, job: Job) -> Job:
+def _begin(domain: libvirt.virDomain, job: BackupRequest) -> BackupRequest:
     """Begin, and ask for less of the tracking each time that libvirt refuses."""
-    refused: list[Job] = []
+    refused: list[BackupRequest] = []
     while True:
         try:
             domain.backupBegin(backup_xml.backup_xml(job.address, job.disks), _checkpoint(job), 0)
@@ -101,14 +99,14 @@ def _begin(domain: libvirt.virDomain, job: Job) -> Job:
             return job
 
 
-def _checkpoint(job: Job) -> str | None:
+def _checkpoint(job: BackupRequest) -> str | None:
     if not job.checkpoint or not job.tracked:
         return None
     others = [disk.target for disk in job.disks if disk.target not in job.tracked]
     return checkpoint_xml.checkpoint_xml(job.checkpoint, job.tracked, others)
 
 
-def _lesser(job: Job) -> Iterator[Job]:
+def _lesser(job: BackupRequest) -> Iterator[BackupRequest]:
     """Offer what less could be asked for: one disk's tracking given up, then that of all.
 
     Which disk's bitmap is of no use is said in no field of libvirt's errors, only in their text.
@@ -129,7 +127,7 @@ def _lesser(job: Job) -> Iterator[Job]:
     yield _changed(in_full, tracked, tracked=False, why=REFUSED)
 
 
-def _changed(job: Job, targets: Sequence[str], **fields: Any) -> Job:
+def _changed(job: BackupRequest, targets: Sequence[str], **fields: Any) -> BackupRequest:
     return replace(
         job,
         disks=[replace(disk, **fields) if disk.target in targets else disk for disk in job.disks],
@@ -137,7 +135,7 @@ def _changed(job: Job, targets: Sequence[str], **fields: Any) -> Job:
 
 
 def current_address(domain: libvirt.virDomain) -> str | None:
-    """Say where a domain's backup job is served; None when no job runs."""
+    """Return where a domain's backup job is served; None when no job runs."""
     job = _current(domain)
     return None if job is None else job.address
 
@@ -151,15 +149,16 @@ def mark_of(domain: libvirt.virDomain) -> str:
     return "" if job is None else _mark(job)
 
 
-def _mark(job: JobFacts) -> str:
+def _mark(job: BackupJobFacts) -> str:
     if (job.address or "").startswith("/"):
         files: tuple[str, ...] = (job.address or "",)
     else:
         files = job.scratch
+    # Every path that we hand to a backup job carries the mark.
     return next((file for file in files if MARK in file), "")
 
 
-def _current(domain: libvirt.virDomain) -> JobFacts | None:
+def _current(domain: libvirt.virDomain) -> BackupJobFacts | None:
     try:
         return backup_xml.job_of(domain.backupGetXMLDesc())
     except libvirt.libvirtError as error:

@@ -11,15 +11,14 @@ import contextlib
 import libvirt
 
 from tradewind.domainxml import checkpoint as checkpoint_xml
-from tradewind.host.domain.backup import MARK
 from tradewind.host.refusals import may_accept_less
-from tradewind.model.run import Run
+from tradewind.model.run import MARK, Run, labelled_name
 from tradewind.model.storage import Checkpoint, TrackedDisk
 
 
 def name_of(run: Run) -> str:
     """Name the checkpoint that a run makes: by its run for the sweep, by its transfer for us."""
-    return f"{MARK}{run.id}-{run.transfer}"
+    return labelled_name(run.id, run.transfer)
 
 
 def names(domain: libvirt.virDomain) -> tuple[str, ...]:

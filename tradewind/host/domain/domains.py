@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Domains: define, start, attach, label, end."""
+"""Domains: define, start, label, end."""
 
 import contextlib
 import ipaddress
@@ -9,19 +9,12 @@ from typing import Final, Literal
 import libvirt
 
 from tradewind.domainxml import labels, tags
-from tradewind.domainxml import worker as worker_xml
 from tradewind.domainxml.machine import DiskFacts
 from tradewind.errors import HypervisorBusyError, HypervisorError, NotFoundError
-from tradewind.host import storage
-from tradewind.host.storage import volume_users
-from tradewind.model.label import Label
+from tradewind.model.host import WorkerAddressSource
 from tradewind.model.machine import PowerState
-from tradewind.model.storage import ReplicaVolume
-from tradewind.model.worker import WorkerAddressSource
+from tradewind.model.run import Label
 from tradewind.nearest import listed
-from tradewind.waiting import wait_for
-
-DETACH_TIMEOUT: Final = 60
 
 # Of what an agent, and so a guest, says of itself.
 MOST_ADDRESSES: Final = 64
@@ -197,41 +190,6 @@ def stop(connection: libvirt.virConnect, name: str) -> None:
         domain.destroy()
 
 
-def attach_volume(connection: libvirt.virConnect, name: str, replica: ReplicaVolume) -> None:
-    """Hot-attach an unused volume to a running domain; its serial tells it from the others."""
-    domain = require_domain(connection, name)
-    xml = domain.XMLDesc()
-    if worker_xml.find_disk(xml, replica.serial) is not None:  # a retried step
-        return
-    volume = storage.require_volume(connection, replica.volume.pool, replica.volume.name)
-    volume_users.require_unused(connection, [volume])
-    device = worker_xml.attached_disk(
-        volume.path(),
-        replica.volume.format,
-        replica.serial,
-        worker_xml.free_target(xml),
-        replica.sector,
-        block=storage.holds_blocks(connection, replica.volume.pool),
-    )
-    domain.attachDeviceFlags(device, libvirt.VIR_DOMAIN_AFFECT_LIVE)
-
-
-def detach_disk(connection: libvirt.virConnect, name: str, serial: str) -> None:
-    """Detach the disk with this serial, and wait until the guest let go of it."""
-    domain = require_domain(connection, name)
-    device = worker_xml.find_disk(domain.XMLDesc(), serial)
-    if device is None:
-        return
-    domain.detachDeviceFlags(device, libvirt.VIR_DOMAIN_AFFECT_LIVE)
-    wait_for(
-        lambda: worker_xml.find_disk(domain.XMLDesc(), serial) is None,
-        f"worker {name} lets go of disk {serial}",
-        DETACH_TIMEOUT,
-        every=0.5,
-        hint="the guest does not answer to the unplug request; look at it with virsh console",
-    )
-
-
 def write_label(connection: libvirt.virConnect, name: str, label: Label) -> None:
     """Put a label on a domain, now and in its definition."""
     domain = require_domain(connection, name)
@@ -260,7 +218,7 @@ def read_label(domain: libvirt.virDomain) -> Label | None:
 
 
 def unreadable_labels(connection: libvirt.virConnect) -> tuple[str, ...]:
-    """Say which domains bear a label that this version cannot read, and what to do about it."""
+    """Return which domains bear a label that this version cannot read, and what to do about it."""
     found = []
     for domain in connection.listAllDomains():
         text = read_metadata(domain, labels.NAMESPACE)

@@ -49,7 +49,7 @@ class FreezeOutcome:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Say what a person has to know of it, as things are now."""
+        """Return what a person has to know of it, as things are now."""
         return (*self.said, *([still_frozen(self.machine)] if self.is_thaw_due else ()))
 
     def note(self, sentence: str) -> None:

@@ -12,18 +12,15 @@ from datetime import UTC, datetime
 
 import libvirt
 
-from tradewind.domainxml.locations import plain
+from tradewind.domainxml.locations import normal_path
 from tradewind.errors import NotFoundError, TradewindError
 from tradewind.host import storage
 from tradewind.host.domain import domains
 from tradewind.host.storage import volume_users, witness
 from tradewind.ledger import Ledger, kept
-from tradewind.model.kept import Kept
-from tradewind.model.label import Label, LabelState, Purpose
-from tradewind.model.ledger import Life
-from tradewind.model.run import Run
-from tradewind.model.storage import ReplicaVolume, VolumePlan
-from tradewind.model.witness import WitnessState
+from tradewind.model.ledger import Kept, Life
+from tradewind.model.run import Label, LabelState, Purpose, Run
+from tradewind.model.storage import ReplicaVolume, VolumePlan, WitnessState
 
 _KILLED = (
     "its deployment failed after the machine was finished, or died before that was written down:"
@@ -112,7 +109,7 @@ def _is_missed(ledger: Ledger, label: Label) -> bool:
 def _settle(
     connection: libvirt.virConnect,
     ledger: Ledger,
-    uses: volume_users.Uses,
+    uses: volume_users.VolumeUsers,
     name: str,
     label: Label,
 ) -> Iterator[str]:
@@ -142,11 +139,11 @@ def _settle(
     yield from hand_over(connection, run, taken)
 
 
-def _has(uses: volume_users.Uses, name: str, volume: libvirt.virStorageVol | None) -> bool:
+def _has(uses: volume_users.VolumeUsers, name: str, volume: libvirt.virStorageVol | None) -> bool:
     if volume is None:
         return False
     (user,) = (user for user in uses.users if user.name == name)
-    return plain(volume.path()) in uses.reach(user)
+    return normal_path(volume.path()) in uses.reach(user)
 
 
 def _nowhere() -> str:

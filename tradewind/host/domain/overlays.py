@@ -15,10 +15,12 @@ import libvirt
 
 from tradewind.domainxml import worker as worker_xml
 from tradewind.errors import HypervisorError
+from tradewind.host import storage
 from tradewind.host.domain import domains
-from tradewind.host.storage import pools, volume_users, volumes
+from tradewind.host.storage import volume_users
 from tradewind.host.storage.naming import for_adapting, safe_name
 from tradewind.model.machine import VirtualMachine
+from tradewind.model.run import labelled_name
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.units import GiB
 from tradewind.waiting import wait_for
@@ -53,7 +55,7 @@ def overlay_of(
     run_id: str, machine: VirtualMachine, replica: ReplicaVolume, pool: str
 ) -> ReplicaVolume:
     """Describe the overlay on one replica volume, labelled with the run by its name."""
-    name = f"tradewind-{run_id}-{safe_name(machine.name)}-{replica.disk_id}-overlay.qcow2"
+    name = labelled_name(run_id, f"{safe_name(machine.name)}-{replica.disk_id}-overlay.qcow2")
     overlay = replica.volume.model_copy(update={"pool": pool, "name": name, "format": "qcow2"})
     return for_adapting(replica, overlay, machine)
 
@@ -61,7 +63,7 @@ def overlay_of(
 def pool_for(connection: libvirt.virConnect, replica: ReplicaVolume, file_pool: str) -> str:
     """Choose where the overlay goes: next to the replica, or into a pool of files."""
     pool = replica.volume.pool
-    return pool if pools.volume_format(connection, pool) == "qcow2" else file_pool
+    return pool if storage.volume_format(connection, pool) == "qcow2" else file_pool
 
 
 def require_room(
@@ -69,14 +71,14 @@ def require_room(
 ) -> None:
     """Raise CapacityError when a pool has no room for what adapting the guest writes."""
     for pool in {pool_for(connection, volume, file_pool) for volume in replica}:
-        pools.require_room(connection, pool, ROOM, "adapting the guest without a clone")
+        storage.require_room(connection, pool, ROOM, "adapting the guest without a clone")
 
 
 def make(connection: libvirt.virConnect, original: Volume, overlay: Volume) -> None:
     """Make an empty overlay on a replica volume, which nothing else uses."""
-    base = volumes.require_volume(connection, original.pool, original.name)
+    base = storage.require_volume(connection, original.pool, original.name)
     volume_users.require_unused(connection, [base])
-    volumes.create_overlay(connection, overlay, base)
+    storage.create_overlay(connection, overlay, base)
 
 
 def commit(
@@ -88,10 +90,10 @@ def commit(
     neither as it was nor complete.
     """
     domain = domains.require_domain(connection, worker)
-    path = volumes.volume_path(connection, original)
+    path = storage.volume_path(connection, original)
     disk = worker_xml.plugged_disk(domain.XMLDesc(), overlay.serial)
     if disk.source != path:  # else: a retried step
-        base = volumes.require_volume(connection, original.pool, original.name)
+        base = storage.require_volume(connection, original.pool, original.name)
         own = volume_users.run_of(overlay.volume.name)
         volume_users.require_unused(connection, [base], own=own, lent_to=worker)
         domain.blockCommit(disk.target, None, None, 0, libvirt.VIR_DOMAIN_BLOCK_COMMIT_ACTIVE)

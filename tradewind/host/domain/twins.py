@@ -14,7 +14,7 @@ import libvirt
 from tradewind.cleanup import cleanup_on_exit
 from tradewind.host.domain import domains
 from tradewind.host.refusals import may_accept_less
-from tradewind.model.label import Label, Purpose
+from tradewind.model.run import Label, Purpose, labelled_name
 
 # A twin is there for some milliseconds. One of this age was left, whatever the clocks say.
 STALE: Final = timedelta(minutes=10)
@@ -24,7 +24,7 @@ _LONGEST: Final = 200
 
 def name_of(label: Label, name: str) -> str:
     """Name the twin of a domain: after its run, and after the domain, which libvirt judges too."""
-    whole = f"tradewind-{label.run}-{label.purpose}-{name}"
+    whole = labelled_name(label.run, f"{label.purpose}-{name}")
     return whole.encode()[:_LONGEST].decode(errors="ignore")
 
 
@@ -48,7 +48,7 @@ def judge(
 
 
 def start_objection(connection: libvirt.virConnect, xml: str) -> str:
-    """Say why libvirt would not start a domain; empty when it would, or does not tell.
+    """Return why libvirt would not start a domain; empty when it would, or does not tell.
 
     It writes the command line that it would start QEMU with, which makes nothing on the host:
     virConnectDomainXMLToNative. A CPU mode or feature that this QEMU lacks shows only here.

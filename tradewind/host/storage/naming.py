@@ -8,6 +8,7 @@ from typing import Final
 
 from tradewind.errors import NotFoundError
 from tradewind.model.machine import VirtualMachine
+from tradewind.model.run import labelled_name
 from tradewind.model.storage import PlannedVolume, ReplicaVolume, Volume
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -27,7 +28,8 @@ def new_replica(transfer: str, planned: PlannedVolume) -> ReplicaVolume:
 def clone_of(run_id: str, machine: VirtualMachine, replica: ReplicaVolume) -> ReplicaVolume:
     """Describe a deployment's copy of a replica volume, labelled with the run by its name."""
     original = replica.volume
-    name = f"tradewind-{run_id}-{safe_name(machine.name)}-{replica.disk_id}.{original.format}"
+    rest = f"{safe_name(machine.name)}-{replica.disk_id}.{original.format}"
+    name = labelled_name(run_id, rest)
     return for_adapting(replica, original.model_copy(update={"name": name}), machine)
 
 

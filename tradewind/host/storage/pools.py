@@ -13,7 +13,7 @@ from tradewind.nearest import listed
 from tradewind.units import MiB, human_size
 
 # Pools through which somebody just looks into a folder: what lies there is in no pool.
-PEEK: Final = "tradewind-peek-"
+TEMPORARY: Final = "tradewind-peek-"
 
 # A pool with less room than this counts as full: one request of the writer did not fit.
 FULL: Final = 8 * MiB
@@ -47,7 +47,7 @@ _FIT: Final = ("dir", "fs", "netfs", "vstorage", "logical")
 def running(connection: libvirt.virConnect) -> list[libvirt.virStoragePool]:
     """List the pools that are running, but for those that are made for the moment of a look."""
     found = connection.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE)
-    return [pool for pool in found if not pool.name().startswith(PEEK)]
+    return [pool for pool in found if not pool.name().startswith(TEMPORARY)]
 
 
 def refresh(pool: libvirt.virStoragePool) -> None:

@@ -238,7 +238,7 @@ def _require_pools(connection: libvirt.virConnect, known: Sequence[ReplicaVolume
         )
 
 
-def _doubts(examined: witness.Examined) -> Iterator[Finding]:
+def _doubts(examined: witness.ExaminedVolumes) -> Iterator[Finding]:
     for each in examined.notes:
         yield warning(
             each,

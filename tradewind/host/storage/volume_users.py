@@ -22,11 +22,11 @@ import libvirt
 
 from tradewind.domainxml import labels
 from tradewind.domainxml import pool as pool_xml
-from tradewind.domainxml.locations import layered_files, locations, plain
+from tradewind.domainxml.locations import layered_files, locations, normal_path
 from tradewind.domainxml.volume import VolumeFacts
 from tradewind.errors import BusyError, HypervisorError
 from tradewind.host.storage import pools
-from tradewind.model.label import LabelState
+from tradewind.model.run import LabelState
 
 # The id of a transfer (8 digits) or of a run (12) in a name that we gave.
 _ID: Final = re.compile(r"-[0-9a-f]{8}(?:[0-9a-f]{4})?-")
@@ -37,7 +37,7 @@ _REMEDY: Final = "give that machine disks of its own, or undefine it; then try a
 
 
 @dataclass(frozen=True, slots=True)
-class User:
+class VolumeUser:
     """A domain, and all that it names; `own_of` is the run of a temporary one of ours.
 
     What lies below `unfollowed` is not in its XML: it is shut off.
@@ -50,20 +50,20 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
-class Uses:
+class VolumeUsers:
     """Who has what on a host, as it said at one moment.
 
     `paths` gives the path of pool/volume; `below` what lies below a path.
     """
 
     host: str
-    users: tuple[User, ...]
+    users: tuple[VolumeUser, ...]
     paths: dict[str, str]
     below: dict[str, str]
 
     def add(self, pool: str, facts: VolumeFacts) -> None:
         """Take note of a volume."""
-        path = plain(facts.path)
+        path = normal_path(facts.path)
         self.paths[f"{pool}/{facts.name}"] = path
         if facts.backing:
             self.below[path] = _absolute(facts.backing, path)
@@ -77,19 +77,19 @@ class Uses:
             yield path
             path = self.below.get(path)
 
-    def reach(self, user: User) -> frozenset[str]:
+    def reach(self, user: VolumeUser) -> frozenset[str]:
         """Name all that a domain needs: what it names, and what lies below."""
         return frozenset(path for name in user.names for path in self.chain(name))
 
     def of(self, path: str, own: str = "", lent_to: str = "") -> Iterator[str]:
-        """Say who uses a volume, but for what belongs to the run `own`, or to any run."""
+        """Return who uses a volume, but for what belongs to the run `own`, or to any run."""
         for user in self.users:
             ours = _is_own(user.own_of, own) or user.name == lent_to
             if not ours and _holds(self.reach(user), path):
                 yield f"{basename(path)} by machine {user.name}"
         for above, below in self.below.items():
             ours = _is_own(run_of(basename(above)), own)
-            if not ours and plain(above) != plain(path) and _same(below, path):
+            if not ours and normal_path(above) != normal_path(path) and _same(below, path):
                 yield f"{basename(path)} by volume {basename(above)}, which lies on top of it"
 
 
@@ -109,15 +109,15 @@ def require_unused(
         return
     uses = survey(connection)
     found = sorted(
-        {who for volume in volumes for who in uses.of(plain(volume.path()), own, lent_to)}
+        {who for volume in volumes for who in uses.of(normal_path(volume.path()), own, lent_to)}
     )
     if found:
         raise BusyError(f"volumes are in use on {uses.host}: {', '.join(found)}", _REMEDY)
 
 
-def survey(connection: libvirt.virConnect) -> Uses:
+def survey(connection: libvirt.virConnect) -> VolumeUsers:
     """Ask a host who has what at this moment."""
-    uses = Uses(connection.getHostname(), tuple(_users(connection)), {}, {})
+    uses = VolumeUsers(connection.getHostname(), tuple(_users(connection)), {}, {})
     for pool in pools.running(connection):
         for facts in pools.described(pools.volumes_now(pool)):
             uses.add(pool.name(), facts)
@@ -131,7 +131,7 @@ def run_of(volume: str) -> str:
     return found.group(1) if found else ""
 
 
-def _users(connection: libvirt.virConnect) -> Iterator[User]:
+def _users(connection: libvirt.virConnect) -> Iterator[VolumeUser]:
     """Look at all domains; each question is one for all of them, as far as libvirt lets us."""
     running = _named(connection, libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
     defined = _named(connection, libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT)
@@ -145,7 +145,7 @@ def _users(connection: libvirt.virConnect) -> Iterator[User]:
                 raise
             continue  # it ended at this moment, as another run's worker does
         shut_off = domain.name() not in running
-        yield User(
+        yield VolumeUser(
             name=domain.name(),
             names=frozenset(place for xml in documents for place in locations(xml)),
             unfollowed=layered_files(documents[0]) if shut_off else frozenset(),
@@ -190,10 +190,10 @@ def _holds(reach: Collection[str], path: str) -> bool:
 
 def _same(one: str, other: str) -> bool:
     name = basename(other)
-    return plain(one) == other or (basename(one) == name and _ID.search(name) is not None)
+    return normal_path(one) == other or (basename(one) == name and _ID.search(name) is not None)
 
 
-def _look_outside(connection: libvirt.virConnect, uses: Uses) -> None:
+def _look_outside(connection: libvirt.virConnect, uses: VolumeUsers) -> None:
     """Follow the chains of shut-off machines through folders that are no pools.
 
     Each is looked at through a transient pool, whose end touches no file. What libvirt does not
@@ -207,7 +207,7 @@ def _look_outside(connection: libvirt.virConnect, uses: Uses) -> None:
         looked |= folders
 
 
-def _unknown_folders(uses: Uses) -> Iterator[str]:
+def _unknown_folders(uses: VolumeUsers) -> Iterator[str]:
     known = set(uses.paths.values())
     for top in (top for user in uses.users for top in user.unfollowed):
         for path in uses.chain(top):
@@ -215,9 +215,9 @@ def _unknown_folders(uses: Uses) -> Iterator[str]:
                 yield dirname(path)
 
 
-def _look_into(connection: libvirt.virConnect, folder: str, uses: Uses) -> None:
+def _look_into(connection: libvirt.virConnect, folder: str, uses: VolumeUsers) -> None:
     """Look at the files of a folder that is no pool; one that libvirt does not show has none."""
-    name = f"{pools.PEEK}{hashlib.blake2s(folder.encode(), digest_size=6).hexdigest()}"
+    name = f"{pools.TEMPORARY}{hashlib.blake2s(folder.encode(), digest_size=6).hexdigest()}"
     for _ in range(ATTEMPTS):
         # Another run may look into it at this moment, and then end the pool that both use.
         with (
@@ -246,4 +246,4 @@ def _pool(
 
 
 def _absolute(backing: str, above: str) -> str:
-    return plain(backing if backing.startswith("/") else join(dirname(above), backing))
+    return normal_path(backing if backing.startswith("/") else join(dirname(above), backing))

@@ -19,8 +19,7 @@ from pydantic import ValidationError
 from tradewind.errors import BusyError
 from tradewind.host.storage import contents, pools, volumes
 from tradewind.model.run import Run
-from tradewind.model.storage import ReplicaVolume, Volume
-from tradewind.model.witness import Witness, WitnessState
+from tradewind.model.storage import ReplicaVolume, Volume, Witness, WitnessState
 
 SUFFIX: Final = ".tradewind"
 
@@ -28,7 +27,7 @@ Spare = Callable[[], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class ExaminedVolumes:
     """The volumes that are this transfer's, and what to tell.
 
     Of `doubted` disks nothing counts that the ledger knows of their contents; those in `given`
@@ -86,7 +85,7 @@ def remove(connection: libvirt.virConnect, volume: Volume) -> None:
 
 def examine(
     connection: libvirt.virConnect, transfer: str, known: Sequence[ReplicaVolume]
-) -> Examined:
+) -> ExaminedVolumes:
     """Compare what the ledger knows of volumes that are there with what they say themselves.
 
     BusyError: one is another transfer's. One of another generation is this transfer's still, but
@@ -108,7 +107,7 @@ def examine(
             notes.append(f"{doubt}: all of it is compared, and nothing is taken on trust")
         else:
             volumes.append(replica)
-    return Examined(tuple(volumes), tuple(doubted), tuple(given), tuple(notes))
+    return ExaminedVolumes(tuple(volumes), tuple(doubted), tuple(given), tuple(notes))
 
 
 def doubtful(replica: ReplicaVolume) -> ReplicaVolume:

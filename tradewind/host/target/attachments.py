@@ -22,6 +22,7 @@ from tradewind.host.target.domain_plan import DeploySpec
 from tradewind.model.deploy import FinalDomain
 from tradewind.model.host import HostFacts
 from tradewind.model.machine import FirmwareKind, VirtualMachine
+from tradewind.model.run import labelled_name
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.model.uefi import UefiVariables
 
@@ -42,28 +43,28 @@ class HostOffer:
     with_config_drive: bool = False
 
 
-def furnish(
-    connection: libvirt.virConnect, order: DeploySpec, final: FinalDomain, means: HostOffer
+def with_attachments(
+    connection: libvirt.virConnect, spec: DeploySpec, final: FinalDomain, offer: HostOffer
 ) -> FinalDomain:
     """Put in place what the machine gets beside its disks, each proven by reading it back."""
-    pool = _pool_beside(connection, order.volumes, means.spare_pool)
-    stem = f"tradewind-{order.label.run}-{safe_name(final.name)}"
-    if means.with_config_drive:
-        drive = config_drive(final.uuid or order.machine.id, final.name)
+    pool = _pool_beside(connection, spec.volumes, offer.spare_pool)
+    stem = labelled_name(spec.label.run, safe_name(final.name))
+    if offer.with_config_drive:
+        drive = config_drive(final.uuid or spec.machine.id, final.name)
         path = _put(connection, pool, f"{stem}-config.iso", drive)
         final = final.model_copy(update={"config_drive": path})
-    variables = _usable(final, order.machine)
+    variables = _usable(final, spec.machine)
     if variables is None:
         return final
-    facts = for_machine(connection, means.facts, final.hardware.machine_type)
-    chosen = variable_store.choose(connection, order.machine, final, facts.loaders)
+    facts = for_machine(connection, offer.facts, final.hardware.machine_type)
+    chosen = variable_store.choose(connection, spec.machine, final, facts.loaders)
     reason = variable_store.misfit(chosen, variables)
     if reason:
         return final.model_copy(update={"notes": (*final.notes, _STAYS.format(why=reason))})
     packed = chosen.format == "qcow2"
     name = f"{stem}-nvram.{'qcow2' if packed else 'fd'}"
     content = variables.content()
-    path = _put(connection, pool, name, means.pack(content, name) if packed else content)
+    path = _put(connection, pool, name, offer.pack(content, name) if packed else content)
     return final.model_copy(update={"nvram": path, "nvram_format": chosen.format})
 
 

@@ -3,7 +3,7 @@
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
@@ -18,14 +18,13 @@ from tradewind.host.facts import for_machine
 from tradewind.host.target import identity, objections, requirements
 from tradewind.host.target.cpu_choice import choose_cpu
 from tradewind.model.deploy import CpuChoice, FinalDisk, FinalDomain, FinalNic, Suitability, Vnc
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.hardware import Autostart, Hardware
 from tradewind.model.host import HostFacts
-from tradewind.model.label import Label, Purpose
 from tradewind.model.machine import Nic, VirtualMachine
 from tradewind.model.network import NetworkMap, Plug, PlugKind
 from tradewind.model.options import ProviderOptions
-from tradewind.model.run import Run, new_run_id
+from tradewind.model.requests import DeployRequest
+from tradewind.model.run import Label, Purpose, Run, new_run_id
 from tradewind.model.storage import ReplicaVolume
 
 
@@ -87,21 +86,23 @@ def twin(
     label = Run(id=new_run_id(), transfer="", begun=datetime.now(UTC)).label(Purpose.TWIN)
     name = twins.name_of(label, final_name(request, machine))
     folder = f"/nonexistent/tradewind-{label.run}"
-    parts = Parts(
+    final = FinalDomain(
         name=name,
+        kvm=facts.kvm,
+        machine_type=facts.machine_type,
+        cpu=suits.cpu,
         disks=tuple(
             FinalDisk(disk_id=disk.id, path=f"{folder}/{disk.id}", format="qcow2")
             for disk in machine.disks
         ),
         nics=_nics(machine, request, facts),
         label=label,
-        suits=suits,
         uuid=str(uuid.uuid4()),
         hardware=request.hardware,
+        left_out=suits.left_out,
+        config_drive=f"{folder}/config.iso" if options.use_config_drive else None,
     )
-    final = final_machine(parts, options, facts)
-    drive = f"{folder}/config.iso" if options.use_config_drive else None
-    return final.model_copy(update={"config_drive": drive})
+    return with_options(final, options)
 
 
 def _nics(
@@ -134,24 +135,6 @@ def in_its_group(nic: Nic, plug: Plug, facts: HostFacts) -> Plug:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What the final machine is put together from, all of it on the destination."""
-
-    name: str
-    disks: tuple[FinalDisk, ...]
-    nics: tuple[FinalNic, ...]
-    label: Label
-    suits: Suitability
-    uuid: str | None = None
-    origin: str = ""
-    os_id: str | None = None
-    autostart: bool = False
-    hardware: Hardware = field(default_factory=Hardware)
-    notes: tuple[str, ...] = ()
-    vnc_password: SecretStr | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class DeploySpec:
     """What is to be made of which volumes.
 
@@ -168,52 +151,43 @@ class DeploySpec:
 
 
 def compose(
-    connection: libvirt.virConnect, order: DeploySpec, options: ProviderOptions, facts: HostFacts
+    connection: libvirt.virConnect, spec: DeploySpec, options: ProviderOptions, facts: HostFacts
 ) -> FinalDomain:
     """Decide all of the final machine, with what the host has now."""
-    request, machine = order.request, order.machine
+    request, machine = spec.request, spec.machine
     chosen, notes = _uuid(connection, machine, request.hardware)
     shared = () if request.rehearse else identity.shared_addresses(connection, machine)
-    parts = Parts(
+    offered = for_machine(connection, facts, request.hardware.machine_type)
+    final = FinalDomain(
         name=final_name(request, machine),
-        disks=final_disks(connection, order.volumes),
+        kvm=offered.kvm,
+        machine_type=offered.machine_type,
+        cpu=spec.suits.cpu,
+        disks=final_disks(connection, spec.volumes),
         nics=tuple(map_nic(nic, request.network_map, facts) for nic in machine.nics),
-        label=order.label,
-        suits=order.suits,
+        label=spec.label,
         uuid=chosen,
         origin=f"Moved here by Tradewind: {machine.name} of {request.source}.",
-        os_id=order.os_id,
+        os_id=spec.os_id,
         autostart=starts_with_host(request, machine),
         hardware=request.hardware,
+        left_out=spec.suits.left_out,
         notes=(*notes, *shared),
-        vnc_password=order.vnc_password,
     )
-    facts = for_machine(connection, facts, request.hardware.machine_type)
-    return final_machine(parts, options, facts)
+    return with_options(final, options, spec.vnc_password)
 
 
-def final_machine(parts: Parts, options: ProviderOptions, facts: HostFacts) -> FinalDomain:
+def with_options(
+    final: FinalDomain, options: ProviderOptions, vnc_password: SecretStr | None = None
+) -> FinalDomain:
     """Apply the options to the machine; what the host cannot give is in its shortfalls."""
-    log = console_log_path(options.vm_console_log_dir, parts.name)
-    return FinalDomain(
-        name=parts.name,
-        kvm=facts.kvm,
-        machine_type=facts.machine_type,
-        cpu=parts.suits.cpu,
-        disks=parts.disks,
-        nics=parts.nics,
-        tpm=options.add_tpm_device,
-        vnc=console(options, parts.vnc_password),
-        console_log=log if options.enable_vm_console_log else None,
-        label=parts.label,
-        uuid=parts.uuid,
-        origin=parts.origin,
-        os_id=parts.os_id,
-        autostart=parts.autostart,
-        hardware=parts.hardware,
-        left_out=parts.suits.left_out,
-        notes=parts.notes,
-    )
+    log = console_log_path(options.vm_console_log_dir, final.name)
+    chosen = {
+        "tpm": options.add_tpm_device,
+        "vnc": console(options, vnc_password),
+        "console_log": log if options.enable_vm_console_log else None,
+    }
+    return final.model_copy(update=chosen)
 
 
 def console(options: ProviderOptions, password: SecretStr | None) -> Vnc | None:

@@ -11,9 +11,9 @@ from tradewind.domainxml import attached
 from tradewind.domainxml.firmware import ARCHITECTURE, NARROW, architecture
 from tradewind.errors import BadInputError
 from tradewind.host.domain import domains
-from tradewind.model.label import LabelState
+from tradewind.model.mac import read_mac
 from tradewind.model.machine import VirtualMachine
-from tradewind.model.network import MAC
+from tradewind.model.run import LabelState
 
 # Libvirt names files after a machine: <name>.xml.new, <name>_VARS.fd, and we <name>-console.log.
 # A file's name has 255 bytes.
@@ -46,8 +46,8 @@ def require_name(name: str) -> None:
 def require_addresses(machine: VirtualMachine) -> None:
     """Raise BadInputError for a MAC address that no NIC can have."""
     for number, nic in enumerate(machine.nics, start=1):
-        fits = MAC.fullmatch(nic.mac.lower())
-        if not fits or int(nic.mac[:2], 16) & _MULTICAST:
+        fits = read_mac(nic.mac)
+        if not fits or int(fits[:2], 16) & _MULTICAST:
             why = "is for several receivers" if fits else "is none"
             raise BadInputError(
                 f"NIC {number} of {machine.name}: the MAC address “{nic.mac}” {why}, and libvirt"
@@ -72,7 +72,7 @@ def require_architecture(machine: VirtualMachine) -> None:
 
 def shared_addresses(connection: libvirt.virConnect, machine: VirtualMachine) -> tuple[str, ...]:
     """Say which machines of the host have a MAC address of this one; the same UUID is the same."""
-    ours = [nic.mac.lower() for nic in machine.nics]
+    ours = [nic.mac for nic in machine.nics]
     found = [
         f"NIC {mac}: machine {name} on {connection.getHostname()} has a NIC of the same address;"
         " they must not run on one network together."

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import libvirt
 
-from tradewind.domainxml import pieces
 from tradewind.domainxml.final import final_domain
+from tradewind.domainxml.omissions import refused
 from tradewind.errors import BadInputError
 from tradewind.host.domain import twins
 from tradewind.model.deploy import FinalDomain, Omission
@@ -29,7 +29,7 @@ def omissions(
     error = twins.judge(connection, xml, twin.name)
     if error is None:
         return ()
-    found = pieces.refused(xml, lambda tried: twins.judge(connection, tried, twin.name) is None)
+    found = refused(xml, lambda tried: twins.judge(connection, tried, twin.name) is None)
     if found is None:
         # Without its schema libvirt says what is wrong, if it knows.
         plainly = twins.judge(connection, xml, twin.name, validate=False) or error
@@ -50,7 +50,7 @@ def _refusal(machine: VirtualMachine, facts: HostFacts, said: str) -> BadInputEr
 def findings(
     connection: libvirt.virConnect, machine: VirtualMachine, twin: FinalDomain, facts: HostFacts
 ) -> Iterator[Finding]:
-    """Say what is left out of the new domain, and why libvirt would not start it."""
+    """Return what is left out of the new domain, and why libvirt would not start it."""
     for omission in twin.left_out:
         if omission.what:
             yield warning(

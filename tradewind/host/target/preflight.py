@@ -11,10 +11,10 @@ from tradewind.host import facts
 from tradewind.host.storage import volume_sync, volume_users
 from tradewind.host.target import domain_plan, identity, objections
 from tradewind.model.deploy import CLOSE_CONSOLE
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.finding import Finding, note, warning
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.options import ProviderOptions
+from tradewind.model.requests import DeployRequest
 from tradewind.model.storage import ReplicaVolume, VolumePlan
 from tradewind.units import human_size
 

@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from tradewind.model.guest import FileSystem, GuestDisk, Layer, LayerKind, PartitionTable
-from tradewind.morphing.wording import plain
+from tradewind.plain_text import printable
 
 # What holds a layer or a part of one, as libblkid calls it.
 STACKED: Final = {
@@ -78,7 +78,7 @@ class DiskContents:
 
 
 @dataclass(slots=True)
-class _Walk:
+class _DeviceWalk:
     """Collects; a device that stands on several others (an array) is met more than once."""
 
     layers: Mapping[str, Layer]
@@ -117,7 +117,7 @@ def contents(listing: str, disks: Mapping[str, str], layers: Mapping[str, Layer]
     `layers` tells by kernel name what was opened.
     """
     nodes = {node.name: node for node in _Listing.model_validate(json.loads(listing)).blockdevices}
-    walk = _Walk(layers, {}, {}, set())
+    walk = _DeviceWalk(layers, {}, {}, set())
     for number, (kernel_name, stable) in enumerate(disks.items()):
         place = FileSystem(device=stable, disk=number, partition=0, fstype="")
         walk.visit(nodes[kernel_name], place)
@@ -169,7 +169,7 @@ def _described(node: _Node, place: FileSystem) -> FileSystem:
 
 
 def place(filesystem: FileSystem) -> str:
-    """Say where a file system lies: "partition 1 of disk 2", "logical volume vg/root"."""
+    """Return where a file system lies: "partition 1 of disk 2", "logical volume vg/root"."""
     if filesystem.layers:
         return layer_name(filesystem.layers[0])
     disk = f"disk {filesystem.disk + 1}"
@@ -180,9 +180,9 @@ def layer_name(layer: Layer) -> str:
     """Name a layer for a person."""
     known = layer.name or layer.uuid
     return (
-        f"{layer.kind} {plain(known)}"
+        f"{layer.kind} {printable(known)}"
         if layer.kind is not LayerKind.MD
-        else (f"array {plain(known)}")
+        else (f"array {printable(known)}")
     )
 
 

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from tradewind.model.guest import FileSystem
 from tradewind.morphing.linux import names
 from tradewind.morphing.linux.blockdevices import place
-from tradewind.morphing.linux.facts import Tree
+from tradewind.morphing.linux.facts import FileSystemFacts
 from tradewind.morphing.linux.roots import Candidates, Root
 
 
-def told_apart(filesystems: Sequence[FileSystem], trees: Sequence[Tree]) -> tuple[FileSystem, ...]:
+def told_apart(
+    filesystems: Sequence[FileSystem], trees: Sequence[FileSystemFacts]
+) -> tuple[FileSystem, ...]:
     """Say of each device of a btrfs which one it is, as it was read from the device."""
     members = {
         tree.filesystem.device: tree.facts["member"].strip()
@@ -20,10 +22,10 @@ def told_apart(filesystems: Sequence[FileSystem], trees: Sequence[Tree]) -> tupl
     return tuple(f.model_copy(update={"member": members.get(f.device, "")}) for f in filesystems)
 
 
-def notes(root: Root, ground: Candidates) -> Iterator[str]:
+def notes(root: Root, everything: Candidates) -> Iterator[str]:
     """Say that the guest itself cannot know which of several file systems is its root."""
     own = root.tree.filesystem
-    others = [f for f in ground.filesystems if f.device not in ground.snapshots]
+    others = [f for f in everything.filesystems if f.device not in everything.snapshots]
     twins = names.find_all(f"UUID={own.uuid}", others) if own.uuid else []
     if len(twins) > 1:
         places = ", ".join(place(f) for f in twins if f.device != own.device)

@@ -39,7 +39,7 @@ _BOUNDS: Final = (str(MAX_FACT), str(_MOST_SUBVOLUMES), str(_MOST_KERNELS))
 
 
 @dataclass(slots=True)
-class Tree:
+class FileSystemFacts:
     """What was read from one file system, or from one subvolume of a btrfs (`subvolid`).
 
     `facts` are texts of at most 64 KiB; `cut` names those that were longer.
@@ -60,7 +60,7 @@ class Tree:
         return self.facts.get("subvolume", "")
 
 
-def read(remote: Remote, filesystems: Sequence[FileSystem]) -> tuple[Tree, ...]:
+def read(remote: Remote, filesystems: Sequence[FileSystem]) -> tuple[FileSystemFacts, ...]:
     """Look at each of these file systems, in their order."""
     arguments = [word for f in filesystems for word in (f.fstype, f.device)]
     try:
@@ -72,11 +72,11 @@ def read(remote: Remote, filesystems: Sequence[FileSystem]) -> tuple[Tree, ...]:
             f"looking at {devices} did not end within {_TIMEOUT} s",
             "see whether the storage of the volumes answers, and check the file systems (fsck)",
         ) from None
-    trees: dict[str, Tree] = {}
+    trees: dict[str, FileSystemFacts] = {}
     for line in answer.stdout.splitlines():
         where, fact, content = line.split(" ")
         number, _, subvolid = where.partition("/")
-        tree = trees.setdefault(where, Tree(filesystems[int(number)], subvolid))
+        tree = trees.setdefault(where, FileSystemFacts(filesystems[int(number)], subvolid))
         text = base64.b64decode(content)
         if len(text) > MAX_FACT:
             tree.cut.append(_NAMES.get(fact, fact))

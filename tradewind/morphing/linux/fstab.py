@@ -11,7 +11,7 @@ from tradewind.model.guest import FileSystem, Mount
 from tradewind.morphing.linux.blockdevices import READABLE, place
 from tradewind.morphing.linux.kernel_names import split
 from tradewind.morphing.linux.names import TAGS, find_all, surely
-from tradewind.morphing.wording import plain
+from tradewind.plain_text import printable
 
 # Only below these folders packages put files; a guest's data is not mounted and not touched.
 SYSTEM_FOLDERS: Final = ("/boot", "/efi", "/etc", "/opt", "/usr", "/var")
@@ -72,7 +72,7 @@ class SystemMounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Disks:
+class FstabDisks:
     """What an fstab is read against; `closed` says why members of stacks stay closed."""
 
     filesystems: Sequence[FileSystem]
@@ -89,7 +89,7 @@ def entries(text: str) -> Iterator[FstabEntry]:
         yield FstabEntry(_unquote(fields[0]), _tidy(fields[1]), fields[2], options)
 
 
-def system_mounts(text: str, root: Mount, disks: Disks) -> SystemMounts:
+def system_mounts(text: str, root: Mount, disks: FstabDisks) -> SystemMounts:
     """Find the file systems of the system itself; `root` is what is mounted at "/".
 
     InspectionError names one that the guest needs and that is on no attached disk, and one that
@@ -110,7 +110,7 @@ def system_mounts(text: str, root: Mount, disks: Disks) -> SystemMounts:
     )
 
 
-def _look(entry: FstabEntry, disks: Disks) -> SystemMounts:
+def _look(entry: FstabEntry, disks: FstabDisks) -> SystemMounts:
     """Find what a line mounts; what cannot be found is left out with a note, or an error."""
     if not entry.on_disk:
         return SystemMounts(
@@ -128,10 +128,10 @@ def _look(entry: FstabEntry, disks: Disks) -> SystemMounts:
 
 
 def _said(entry: FstabEntry) -> str:
-    return f"{plain(entry.path)} is on {plain(entry.spec)}"
+    return f"{printable(entry.path)} is on {printable(entry.spec)}"
 
 
-def _meant(entry: FstabEntry, disks: Disks) -> FileSystem:
+def _meant(entry: FstabEntry, disks: FstabDisks) -> FileSystem:
     found = find_all(entry.spec, disks.filesystems)
     if len(found) > 1:
         places = ", ".join(place(f) for f in found)
@@ -147,10 +147,11 @@ def _meant(entry: FstabEntry, disks: Disks) -> FileSystem:
 
 def _taken_to_be(entry: FstabEntry, filesystem: FileSystem) -> Iterator[str]:
     if entry.spec not in filesystem.names:
-        yield f"{plain(entry.spec)} ({plain(entry.path)}) is taken to be {place(filesystem)}"
+        named = f"{printable(entry.spec)} ({printable(entry.path)})"
+        yield f"{named} is taken to be {place(filesystem)}"
 
 
-def _missing(entry: FstabEntry, disks: Disks) -> InspectionError:
+def _missing(entry: FstabEntry, disks: FstabDisks) -> InspectionError:
     closed = "; ".join(f"{where}: {why}" for where, why in disks.closed.items())
     message = f"{_said(entry)}, which is on none of the machine's disks"
     if entry.needed and closed:
@@ -169,13 +170,14 @@ def _missing(entry: FstabEntry, disks: Disks) -> InspectionError:
 def _mount(entry: FstabEntry, filesystem: FileSystem) -> Mount:
     if filesystem.fstype not in READABLE:
         raise InspectionError(
-            f"{plain(entry.path)} is a {filesystem.fstype} file system, which cannot be mounted",
+            f"{printable(entry.path)} is a {filesystem.fstype} file system, which cannot be"
+            " mounted",
             f"put it on one of {', '.join(sorted(READABLE))}, or deploy with skip_os_morphing",
         )
     if not _PATH.fullmatch(entry.path):
         raise InspectionError(
-            f"the guest's fstab mounts {plain(entry.spec)} at {plain(entry.path)}, which is no "
-            "plain path",
+            f"the guest's fstab mounts {printable(entry.spec)} at {printable(entry.path)}, which is"
+            " no plain path",
             "correct /etc/fstab on the source",
         )
     return Mount(

@@ -7,8 +7,8 @@ from typing import Final
 from tradewind.errors import InspectionError
 from tradewind.model.guest import FileSystem, Mount
 from tradewind.morphing.linux.blockdevices import place
-from tradewind.morphing.linux.facts import MAX_FACT, Tree
-from tradewind.morphing.wording import plain
+from tradewind.morphing.linux.facts import MAX_FACT, FileSystemFacts
+from tradewind.plain_text import printable
 from tradewind.units import KiB
 
 # A swap space that holds the memory of a hibernated system: libblkid finds the signatures
@@ -16,10 +16,14 @@ from tradewind.units import KiB
 _HIBERNATED: Final = {"swsuspend", "swsupend"}
 
 
-def refuse_hibernated(filesystems: Sequence[FileSystem], root: Tree | None = None) -> None:
+def refuse_hibernated(
+    filesystems: Sequence[FileSystem], root: FileSystemFacts | None = None
+) -> None:
     """Refuse a machine that sleeps: it would resume with a memory of disks that changed since."""
     places = [place(f) for f in filesystems if f.fstype in _HIBERNATED]
-    places += [f"swap file {plain(path)}" for path in (root.lines("hibernated") if root else ())]
+    places += [
+        f"swap file {printable(path)}" for path in (root.lines("hibernated") if root else ())
+    ]
     if places:
         raise InspectionError(
             f"the machine is hibernated: {', '.join(places)} holds its memory",
@@ -27,7 +31,7 @@ def refuse_hibernated(filesystems: Sequence[FileSystem], root: Tree | None = Non
         )
 
 
-def refuse_oversized(root: Tree) -> None:
+def refuse_oversized(root: FileSystemFacts) -> None:
     """Refuse a system whose own configuration is longer than anybody writes it."""
     long = [name for name in root.cut if name.startswith("/")]
     if long:
@@ -37,7 +41,7 @@ def refuse_oversized(root: Tree) -> None:
         )
 
 
-def refuse_damaged(trees: Sequence[Tree], mounts: Sequence[Mount]) -> None:
+def refuse_damaged(trees: Sequence[FileSystemFacts], mounts: Sequence[Mount]) -> None:
     """Refuse, all at once, file systems of the system that are known to be damaged."""
     paths = {mount.device: mount.path for mount in reversed(mounts)}
     found = [
@@ -53,15 +57,15 @@ def refuse_damaged(trees: Sequence[Tree], mounts: Sequence[Mount]) -> None:
         )
 
 
-def _damage(tree: Tree) -> str:
+def _damage(tree: FileSystemFacts) -> str:
     if "unreadable" in tree.facts:
-        return f"cannot be mounted ({plain(' '.join(tree.facts['unreadable'].split()))})"
+        return f"cannot be mounted ({printable(' '.join(tree.facts['unreadable'].split()))})"
     if "with errors" in _state(tree):
         return "has recorded errors that nobody has repaired"
     return ""
 
 
-def _state(tree: Tree) -> str:
+def _state(tree: FileSystemFacts) -> str:
     """Read the state of an ext superblock, as dumpe2fs(8) words it: "clean with errors"."""
     for line in tree.lines("super"):
         if line.startswith("Filesystem state:"):
@@ -69,13 +73,13 @@ def _state(tree: Tree) -> str:
     return ""
 
 
-def needs_check(tree: Tree) -> bool:
+def needs_check(tree: FileSystemFacts) -> bool:
     """Whether it was in use and has no journal: a short check mends it, as at the guest's boot."""
     return _state(tree).startswith("not clean") and "has_journal" not in tree.facts["super"]
 
 
-def notes(trees: Sequence[Tree], mounts: Sequence[Mount]) -> Iterator[str]:
-    """Say what is normal for a machine that was copied while it ran, and what is not quite."""
+def notes(trees: Sequence[FileSystemFacts], mounts: Sequence[Mount]) -> Iterator[str]:
+    """Return what is normal for a machine that was copied while it ran, and what is not quite."""
     paths = {mount.device: mount.path for mount in reversed(mounts)}
     for tree in trees:
         path = paths.get(tree.filesystem.device)
@@ -85,17 +89,17 @@ def notes(trees: Sequence[Tree], mounts: Sequence[Mount]) -> Iterator[str]:
         if "in-use" in tree.facts:
             yield f"{path} was in use when it was copied; its journal is replayed"
         if "unreplayed" in tree.facts:
-            why = plain(" ".join(tree.lines("unreplayed")))
+            why = printable(" ".join(tree.lines("unreplayed")))
             yield f"{path} was looked at without its journal, so what changed last was not: {why}"
         if needs_check(tree):
             yield f"{path} was in use when it was copied and has no journal; it is checked first"
         if tree.facts.get("errors"):
-            counted = plain("; ".join(line.split(".")[-1] for line in tree.lines("errors")))
+            counted = printable("; ".join(line.split(".")[-1] for line in tree.lines("errors")))
             yield f"{path}: btrfs has counted errors ({counted}); `btrfs scrub` tells if any last"
 
 
-def _unread(tree: Tree, path: str) -> Iterator[str]:
+def _unread(tree: FileSystemFacts, path: str) -> Iterator[str]:
     for name in tree.cut:
         yield f"{name} on {path} was not read to its end: it is too long"
     for name in filter(None, tree.lines("odd")):
-        yield f"{plain(name)} on {path} is no regular file, and was not read"
+        yield f"{printable(name)} on {path} is no regular file, and was not read"

@@ -28,7 +28,7 @@ from tradewind.morphing.linux import (
     worker_tools,
 )
 from tradewind.morphing.linux.blockdevices import place
-from tradewind.morphing.linux.facts import Tree
+from tradewind.morphing.linux.facts import FileSystemFacts
 from tradewind.morphing.linux.kernel_names import SourceDisk
 from tradewind.morphing.linux.no_system import KEY_HINT, nothing_found
 from tradewind.morphing.linux.roots import Candidates, Root
@@ -40,7 +40,7 @@ _ESP_FOLDERS: Final = ("/boot/efi", "/efi", "/boot")
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class InspectionHints:
     """What a person and the source say of the machine whose disks these are.
 
     `root_device` chooses between several systems, `keys` open what is encrypted. `disks` are all
@@ -56,16 +56,16 @@ class Machine:
     moved: Sequence[int] = ()
 
     def disk_names(self, families: frozenset[str] = frozenset()) -> list[tuple[str, ...]]:
-        """Say what the source's kernels may call each of our disks."""
-        names = kernel_names.given(self.disks, families)
+        """Return what the source's kernels may call each of our disks."""
+        names = kernel_names.possible(self.disks, families)
         return [names[place] for place in self.moved]
 
 
-def described(vm: VirtualMachine, root_device: str, keys: GuestKeys) -> Machine:
+def described(vm: VirtualMachine, root_device: str, keys: GuestKeys) -> InspectionHints:
     """Say of a machine what inspection needs."""
     plugged = _plugged(vm)
     places = {disk.target: place for place, disk in enumerate(plugged)}
-    return Machine(
+    return InspectionHints(
         macs=[nic.mac for nic in vm.nics],
         firmware=vm.firmware.kind,
         root_device=root_device,
@@ -84,7 +84,9 @@ def _plugged(vm: VirtualMachine) -> list[SourceDisk]:
     return own if missing else told
 
 
-def inspect(remote: Remote, serials: Sequence[str], machine: Machine | None = None) -> GuestOS:
+def inspect(
+    remote: Remote, serials: Sequence[str], machine: InspectionHints | None = None
+) -> GuestOS:
     """Describe the operating system on the disks with these serials, in the machine's order.
 
     Stacks (arrays, containers, volume groups) stay open until `stacks.close`, unless this fails.
@@ -92,7 +94,7 @@ def inspect(remote: Remote, serials: Sequence[str], machine: Machine | None = No
     reached, are damaged or too full; it names what was found instead.
     """
     try:
-        return _Inspection(remote, serials, machine or Machine()).result()
+        return _Inspection(remote, serials, machine or InspectionHints()).result()
     except BaseException:
         close(remote, serials)
         raise
@@ -101,7 +103,7 @@ def inspect(remote: Remote, serials: Sequence[str], machine: Machine | None = No
 class _Inspection:
     """One look at a machine's disks."""
 
-    def __init__(self, remote: Remote, serials: Sequence[str], machine: Machine) -> None:
+    def __init__(self, remote: Remote, serials: Sequence[str], machine: InspectionHints) -> None:
         self._remote = remote
         self._machine = machine
         self._opened: Opened = open_stacks(remote, serials, machine.keys)
@@ -122,22 +124,22 @@ class _Inspection:
         health.refuse_hibernated((), root.tree)
         self._disk_names = self._machine.disk_names(kernel_names.used(*_tables(root)))
         filesystems = self._as_the_guest_calls_them(root, names.on_disks(seen, self._disk_names))
-        ground = Candidates(trees, filesystems, frozenset(self._opened.snapshots))
-        found = self._mounts(root, ground)
-        os = self._described(root, ground, found)
+        everything = Candidates(trees, filesystems, frozenset(self._opened.snapshots))
+        found = self._mounts(root, everything)
+        os = self._described(root, everything, found)
         health.refuse_damaged(trees, os.mounts)
-        space.require(os, _mounted_trees(root, ground), _image_sizes(root, ground, os))
+        space.require(os, _mounted_trees(root, everything), _image_sizes(root, everything, os))
         return os
 
     @property
     def _members(self) -> tuple[FileSystem, ...]:
         return names.on_disks(self._opened.contents.members, self._disk_names)
 
-    def _root(self, ground: Candidates) -> Root:
+    def _root(self, everything: Candidates) -> Root:
         try:
-            root = roots.choose(ground, self._machine.root_device)
+            root = roots.choose(everything, self._machine.root_device)
         except roots.NoRootError as error:
-            raise nothing_found(error, ground, self._opened) from None
+            raise nothing_found(error, everything, self._opened) from None
         self._refuse_locked(root)
         return root
 
@@ -171,7 +173,7 @@ class _Inspection:
         renamed = [_renamed(f, wanted) for f in filesystems]
         return names.named(renamed, tuple(names.arrays(root.tree.facts.get("arrays", ""))))
 
-    def _mounts(self, root: Root, ground: Candidates) -> fstab.SystemMounts:
+    def _mounts(self, root: Root, everything: Candidates) -> fstab.SystemMounts:
         tree = root.tree
         top = Mount(
             device=tree.filesystem.device,
@@ -180,9 +182,9 @@ class _Inspection:
             options=f"subvolid={tree.subvolid}" if tree.subvolid else "",
         )
         found = fstab.system_mounts(
-            root.fstab, top, fstab.Disks(ground.filesystems, self._opened.reasons())
+            root.fstab, top, fstab.FstabDisks(everything.filesystems, self._opened.reasons())
         )
-        checked = {t.filesystem.device for t in ground.trees if health.needs_check(t)}
+        checked = {t.filesystem.device for t in everything.trees if health.needs_check(t)}
         mounts = [m.model_copy(update={"check": m.device in checked}) for m in found.mounts]
         return fstab.SystemMounts((*mounts, *self._esp(root, found.mounts)), found.notes)
 
@@ -200,10 +202,10 @@ class _Inspection:
                 yield Mount(device=esp, path=path, fstype="vfat")
                 return
 
-    def _described(self, root: Root, ground: Candidates, found: fstab.SystemMounts) -> GuestOS:
+    def _described(self, root: Root, everything: Candidates, found: fstab.SystemMounts) -> GuestOS:
         contents, release = self._opened.contents, root.os_release
-        bootable = kernels.bootable(root.tree, root.usr, _boots(root, ground, found.mounts))
-        dirty = health.notes(ground.trees, found.mounts)
+        bootable = kernels.bootable(root.tree, root.usr, _boots(root, everything, found.mounts))
+        dirty = health.notes(everything.trees, found.mounts)
         return GuestOS(
             family=os_release.family(release),
             id=release.get("ID", "linux"),
@@ -212,11 +214,11 @@ class _Inspection:
             mounts=found.mounts,
             kernels=tuple(kernel.version for kernel in bootable),
             macs=tuple(self._machine.macs),
-            filesystems=ground.filesystems,
+            filesystems=everything.filesystems,
             notes=(
                 *self._opened.notes,
                 *self._locked_notes(),
-                *copies.notes(root, ground),
+                *copies.notes(root, everything),
                 *found.notes,
                 *dirty,
             ),
@@ -266,8 +268,10 @@ def _names(entries: Sequence[str]) -> list[str]:
     return [line.partition(" ")[2] for line in entries]
 
 
-def _boots(root: Root, ground: Candidates, mounts: Sequence[Mount]) -> list[tuple[str, Tree]]:
-    by_device = {tree.filesystem.device: tree for tree in reversed(ground.trees)}
+def _boots(
+    root: Root, everything: Candidates, mounts: Sequence[Mount]
+) -> list[tuple[str, FileSystemFacts]]:
+    by_device = {tree.filesystem.device: tree for tree in reversed(everything.trees)}
     return [
         (mount.path, by_device[mount.device])
         for mount in mounts
@@ -276,14 +280,14 @@ def _boots(root: Root, ground: Candidates, mounts: Sequence[Mount]) -> list[tupl
     ]  # fmt: skip
 
 
-def _mounted_trees(root: Root, ground: Candidates) -> list[Tree]:
+def _mounted_trees(root: Root, everything: Candidates) -> list[FileSystemFacts]:
     """List one tree for each file system: all subvolumes of a btrfs share its room."""
-    return list({tree.filesystem.device: tree for tree in (*ground.trees, root.tree)}.values())
+    return list({tree.filesystem.device: tree for tree in (*everything.trees, root.tree)}.values())
 
 
-def _image_sizes(root: Root, ground: Candidates, os: GuestOS) -> dict[str, int]:
+def _image_sizes(root: Root, everything: Candidates, os: GuestOS) -> dict[str, int]:
     lines = list(root.tree.lines("boot"))
-    for path, tree in _boots(root, ground, os.mounts):
+    for path, tree in _boots(root, everything, os.mounts):
         lines += tree.lines("top") if path == "/boot" else ()
     pairs = (line.partition(" ") for line in lines)
     return {name: int(size) for size, _, name in pairs if size.isdecimal()}

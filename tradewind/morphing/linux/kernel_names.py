@@ -83,7 +83,7 @@ def family(device: str) -> str:
 
 
 def hardware_family(device: str) -> str:
-    """Say which kernel's names a disk has that udev calls so; "" when it may have any.
+    """Return which kernel's names a disk has that udev calls so; "" when it may have any.
 
     As udev's 60-persistent-storage.rules make them: by-id/ata-…, by-path/pci-0000:00:04.0-nvme-1.
     """
@@ -102,7 +102,7 @@ def by_position(number: int) -> tuple[str, ...]:
     return tuple(name for each in _BUSES for name in _ranked(each, number))
 
 
-def given(
+def possible(
     disks: Sequence[SourceDisk], families: frozenset[str] = frozenset()
 ) -> tuple[tuple[str, ...], ...]:
     """Give for each disk the names ("/dev/sda") that kernels at the source may have for it.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from tradewind.model.guest import Kernel
-from tradewind.morphing.linux.facts import Tree
+from tradewind.morphing.linux.facts import FileSystemFacts
 
 # As Debian, Red Hat and SUSE call images in /boot (s390x: image-, arm64: Image-), best first.
 _PREFIXES: Final = ("vmlinuz-", "Image-", "image-", "zImage-", "vmlinux-", "kernel-")
@@ -14,7 +14,9 @@ _PREFIXES: Final = ("vmlinuz-", "Image-", "image-", "zImage-", "vmlinux-", "kern
 _VERSION: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+~-]{0,127}")
 
 
-def bootable(root: Tree, usr: Tree | None, boots: Sequence[tuple[str, Tree]]) -> tuple[Kernel, ...]:
+def bootable(
+    root: FileSystemFacts, usr: FileSystemFacts | None, boots: Sequence[tuple[str, FileSystemFacts]]
+) -> tuple[Kernel, ...]:
     """Find versions that have modules and an image, newest first.
 
     `boots` are the file systems at /boot, /efi and the like, with their paths. Images beside their
@@ -36,7 +38,7 @@ def bootable(root: Tree, usr: Tree | None, boots: Sequence[tuple[str, Tree]]) ->
     )
 
 
-def _modules(tree: Tree) -> Mapping[str, str]:
+def _modules(tree: FileSystemFacts) -> Mapping[str, str]:
     """Read versions, each with the image beside its modules if there is one."""
     pairs = (line.partition(" ") for line in tree.lines("modules"))
     return {

@@ -17,20 +17,22 @@ KEY_HINT: Final = (
 )
 
 
-def nothing_found(error: InspectionError, ground: Candidates, opened: Opened) -> InspectionError:
-    """Say what there is on disks that hold no operating system, and what can be done."""
-    seen = [f"{f.fstype} on {place(f)}" for f in ground.filesystems]
+def nothing_found(
+    error: InspectionError, everything: Candidates, opened: Opened
+) -> InspectionError:
+    """Return what there is on disks that hold no operating system, and what can be done."""
+    seen = [f"{f.fstype} on {place(f)}" for f in everything.filesystems]
     seen += [
         f"{tree.filesystem.fstype} on {place(tree.filesystem)}, which cannot be mounted "
         f"({' '.join(tree.facts['unreadable'].split())})"
-        for tree in ground.trees
+        for tree in everything.trees
         if "unreadable" in tree.facts
     ]
     closed = opened.reasons()
     seen += [f"{where}{f', which stays closed ({why})' if why else ''}"
              for where, why in closed.items()]  # fmt: skip
     message = f"{error.message}; found {', '.join(seen) or 'no file system at all'}"
-    types = {f.fstype for f in (*ground.filesystems, *opened.contents.members)}
+    types = {f.fstype for f in (*everything.filesystems, *opened.contents.members)}
     if any(member.fstype in opened.unreadable for member in opened.contents.members):
         return InspectionError(message, REMEDY)
     if opened.closed_for_good("crypto_LUKS"):

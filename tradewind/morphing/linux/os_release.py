@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from tradewind.model.guest import Family
-from tradewind.morphing.wording import plain
+from tradewind.plain_text import printable
 
 _FAMILIES: Final = {
     Family.DEBIAN: {"debian", "ubuntu", "linuxmint", "kali", "raspbian", "devuan"},
@@ -29,9 +29,9 @@ def parse(text: str) -> Mapping[str, str]:
         name, equals, value = line.strip().partition("=")
         if equals and re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
             try:
-                found[name] = plain(" ".join(shlex.split(value)))
+                found[name] = printable(" ".join(shlex.split(value)))
             except ValueError:
-                found[name] = plain(value)
+                found[name] = printable(value)
     return found
 
 
@@ -41,7 +41,7 @@ def pretty_name(os_release: Mapping[str, str]) -> str:
 
 
 def family(os_release: Mapping[str, str]) -> Family:
-    """Say how a distribution is adapted: by its own name, else by those it says it is like.
+    """Return how a distribution is adapted: by its own name, else by those it says it is like.
 
     These have small letters, says os-release(5); openEuler's has not.
     """

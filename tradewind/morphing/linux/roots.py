@@ -19,12 +19,12 @@ from tradewind.errors import InspectionError
 from tradewind.model.guest import FileSystem, LayerKind
 from tradewind.morphing.linux import fstab, os_release
 from tradewind.morphing.linux.blockdevices import place
-from tradewind.morphing.linux.facts import Tree
+from tradewind.morphing.linux.facts import FileSystemFacts
 from tradewind.morphing.linux.names import containers, find_all, kernel_name
-from tradewind.morphing.wording import plain
+from tradewind.plain_text import printable
 
 
-class Claim(IntEnum):
+class RootClaim(IntEnum):
     """What a candidate's own fstab says about "/"."""
 
     ITSELF = 0
@@ -37,10 +37,10 @@ class Claim(IntEnum):
 class Root:
     """A candidate; `usr` is the file system of its own /usr, if it has one."""
 
-    tree: Tree
-    usr: Tree | None
+    tree: FileSystemFacts
+    usr: FileSystemFacts | None
     os_release: Mapping[str, str]
-    claim: Claim
+    claim: RootClaim
 
     @property
     def fstab(self) -> str:
@@ -49,7 +49,7 @@ class Root:
 
     def __str__(self) -> str:
         where = place(self.tree.filesystem)
-        below = f", subvolume {plain(self.tree.subvolume)}" if self.tree.subvolume else ""
+        below = f", subvolume {printable(self.tree.subvolume)}" if self.tree.subvolume else ""
         return f"{os_release.pretty_name(self.os_release)} on {where}{below}"
 
 
@@ -57,11 +57,11 @@ class Root:
 class Candidates:
     """Everything that was found, to choose from. `snapshots` are devices that are copies."""
 
-    trees: Sequence[Tree]
+    trees: Sequence[FileSystemFacts]
     filesystems: Sequence[FileSystem]
     snapshots: frozenset[str] = frozenset()
 
-    def tree(self, mounted: fstab.FstabEntry) -> Tree | None:
+    def tree(self, mounted: fstab.FstabEntry) -> FileSystemFacts | None:
         """Find the tree that a line of an fstab mounts."""
         devices = {f.device for f in find_all(mounted.spec, self.filesystems)}
         for tree in self.trees:
@@ -69,7 +69,7 @@ class Candidates:
                 return tree
         return None
 
-    def is_meant(self, tree: Tree, mounted: fstab.FstabEntry) -> bool:
+    def is_meant(self, tree: FileSystemFacts, mounted: fstab.FstabEntry) -> bool:
         """Whether a line of an fstab that names a tree's btrfs means this subvolume of it."""
         if tree.filesystem.fstype != "btrfs":
             return True
@@ -80,7 +80,7 @@ class Candidates:
             return chosen["subvol"].strip("/") == tree.subvolume
         return chosen.get("subvolid", self._default(tree)) in {tree.subvolid, "0"}
 
-    def _default(self, tree: Tree) -> str:
+    def _default(self, tree: FileSystemFacts) -> str:
         for other in self.trees:
             if other.filesystem.device == tree.filesystem.device and "default" in other.facts:
                 words = other.facts["default"].split()
@@ -88,20 +88,20 @@ class Candidates:
         return "5"
 
 
-def choose(ground: Candidates, wanted: str = "") -> Root:
+def choose(everything: Candidates, wanted: str = "") -> Root:
     """Apply the rule, or take what `wanted` names; InspectionError lists the candidates.
 
     `wanted` is a device as fstab(5) would name it, and may end in [SUBVOLUME] for a btrfs.
     """
-    candidates = list(_candidates(ground))
-    counting = _wanted(candidates, ground, wanted) if wanted else candidates
-    best = min((root.claim for root in counting), default=Claim.ITSELF)
+    candidates = list(_candidates(everything))
+    counting = _wanted(candidates, everything, wanted) if wanted else candidates
+    best = min((root.claim for root in counting), default=RootClaim.ITSELF)
     counting = [root for root in counting if root.claim is best]
     if len(counting) == 1:
         return counting[0]
     if counting:
         raise InspectionError("several operating systems are on the disks: " + _listed(
-            counting, ground), "choose one with root_device")  # fmt: skip
+            counting, everything), "choose one with root_device")  # fmt: skip
     raise NoRootError("no operating system is on the disks")
 
 
@@ -109,36 +109,36 @@ class NoRootError(InspectionError):
     """Nothing on the disks is an operating system; what there is, the caller knows."""
 
 
-def _candidates(ground: Candidates) -> Iterator[Root]:
-    for tree in ground.trees:
-        if tree.filesystem.device in ground.snapshots:
+def _candidates(everything: Candidates) -> Iterator[Root]:
+    for tree in everything.trees:
+        if tree.filesystem.device in everything.snapshots:
             continue
-        usr = _usr(tree, ground)
+        usr = _usr(tree, everything)
         text = tree.facts.get("os-release") or (usr.facts.get("usr-os-release") if usr else None)
         if text:
-            yield Root(tree, usr, os_release.parse(text), _claim(tree, ground))
+            yield Root(tree, usr, os_release.parse(text), _claim(tree, everything))
 
 
-def _usr(tree: Tree, ground: Candidates) -> Tree | None:
+def _usr(tree: FileSystemFacts, everything: Candidates) -> FileSystemFacts | None:
     lines = fstab.entries(tree.facts.get("fstab", ""))
-    return next((ground.tree(line) for line in lines if line.path == "/usr"), None)
+    return next((everything.tree(line) for line in lines if line.path == "/usr"), None)
 
 
-def _claim(tree: Tree, ground: Candidates) -> Claim:
+def _claim(tree: FileSystemFacts, everything: Candidates) -> RootClaim:
     lines = [e for e in fstab.entries(tree.facts.get("fstab", "")) if e.path == "/"]
     if not lines:
-        return Claim.NOTHING
-    named = {f.device for f in find_all(lines[0].spec, ground.filesystems)}
+        return RootClaim.NOTHING
+    named = {f.device for f in find_all(lines[0].spec, everything.filesystems)}
     if lines[0].spec in _own_names(tree):
         named.add(tree.filesystem.device)
     if not named:
-        return Claim.UNKNOWN
-    meant = tree.filesystem.device in named and ground.is_meant(tree, lines[0])
-    return Claim.ITSELF if meant else Claim.ANOTHER
+        return RootClaim.UNKNOWN
+    meant = tree.filesystem.device in named and everything.is_meant(tree, lines[0])
+    return RootClaim.ITSELF if meant else RootClaim.ANOTHER
 
 
-def _own_names(tree: Tree) -> set[str]:
-    """Say how the candidate's own crypttab calls the container that it lies in."""
+def _own_names(tree: FileSystemFacts) -> set[str]:
+    """Return how the candidate's own crypttab calls the container that it lies in."""
     top = tree.filesystem.layers[0].uuid if tree.filesystem.layers else ""
     return {
         f"/dev/mapper/{name}"
@@ -147,30 +147,30 @@ def _own_names(tree: Tree) -> set[str]:
     }
 
 
-def _wanted(candidates: Sequence[Root], ground: Candidates, wanted: str) -> list[Root]:
+def _wanted(candidates: Sequence[Root], everything: Candidates, wanted: str) -> list[Root]:
     match = re.fullmatch(r"(?s)(.*?)(?:\[(.*)\])?", wanted)
     spec, subvolume = (match[1], match[2]) if match else (wanted, None)
-    devices = {f.device for f in find_all(spec, ground.filesystems)}
+    devices = {f.device for f in find_all(spec, everything.filesystems)}
     found = [root for root in candidates if root.tree.filesystem.device in devices]
     if subvolume is not None:
         found = [root for root in found if root.tree.subvolume == subvolume.strip("/")]
     if not found:
-        there = _listed(candidates, ground) or "none that could be one"
+        there = _listed(candidates, everything) or "none that could be one"
         raise InspectionError(
-            f"root_device {plain(wanted)} is no root of an operating system",
+            f"root_device {printable(wanted)} is no root of an operating system",
             f"there are: {there}",
         )
     return found
 
 
-def _listed(roots: Sequence[Root], ground: Candidates) -> str:
-    return "; ".join(f"{root} (root_device {_choice(root, ground)})" for root in roots)
+def _listed(roots: Sequence[Root], everything: Candidates) -> str:
+    return "; ".join(f"{root} (root_device {_choice(root, everything)})" for root in roots)
 
 
-def _choice(root: Root, ground: Candidates) -> str:
+def _choice(root: Root, everything: Candidates) -> str:
     filesystem = root.tree.filesystem
     subvolume = f"[/{root.tree.subvolume}]" if root.tree.subvolid else ""
-    return plain(_name(filesystem, ground.filesystems) + subvolume)
+    return printable(_name(filesystem, everything.filesystems) + subvolume)
 
 
 def _name(filesystem: FileSystem, filesystems: Sequence[FileSystem]) -> str:

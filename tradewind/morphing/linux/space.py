@@ -9,7 +9,7 @@ from typing import Final
 from tradewind.errors import InspectionError
 from tradewind.model.guest import GuestOS, Mount
 from tradewind.model.machine import FirmwareKind
-from tradewind.morphing.linux.facts import Tree
+from tradewind.morphing.linux.facts import FileSystemFacts
 from tradewind.units import MiB, human_size
 
 
@@ -49,7 +49,7 @@ class FreeSpace:
     inodes: int | None
 
 
-def require(os: GuestOS, trees: Sequence[Tree], images: Mapping[str, int]) -> None:
+def require(os: GuestOS, trees: Sequence[FileSystemFacts], images: Mapping[str, int]) -> None:
     """Refuse a guest that is too full; InspectionError has all shortages.
 
     `images` are the sizes of the initramfs files in /boot, by name.
@@ -101,7 +101,7 @@ def _mount(os: GuestOS, path: str) -> Mount:
     return max(below, key=lambda mount: len(mount.path))
 
 
-def _room(tree: Tree) -> FreeSpace | None:
+def _room(tree: FileSystemFacts) -> FreeSpace | None:
     """Read block size, free blocks, inodes and free inodes, as stat(1) prints them."""
     numbers = tree.facts.get("space", "").split()
     if len(numbers) != 4 or not all(number.isdecimal() for number in numbers):

@@ -11,7 +11,7 @@ _STARTS = {"enabled", "enabled-runtime", "static", "indirect", "alias", "generat
 
 
 def states(guest: GuestTree, units: Sequence[str]) -> dict[str, str]:
-    """Say whether each unit is enabled, in systemctl's words.
+    """Return whether each unit is enabled, in systemctl's words.
 
     Units that are not there are left out; all are, in a guest without systemd.
     """

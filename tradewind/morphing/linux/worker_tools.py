@@ -13,7 +13,7 @@ from typing import Final
 from tradewind.errors import InspectionError, LateError
 from tradewind.model.guest import FileSystem
 from tradewind.morphing.linux.blockdevices import place
-from tradewind.morphing.wording import plain
+from tradewind.plain_text import printable
 from tradewind.ports import Remote
 from tradewind.shell_programs import program
 
@@ -86,7 +86,7 @@ _FILESYSTEMS: Final = ("btrfs", "xfs")
 
 
 @dataclass(frozen=True, slots=True)
-class Lack:
+class MissingTools:
     """What a worker lacks: programs, file systems of its kernel, and how it would install them."""
 
     programs: frozenset[str]
@@ -102,13 +102,13 @@ class Lack:
         ]
 
 
-def look(remote: Remote) -> Lack:
+def look(remote: Remote) -> MissingTools:
     """Ask a worker for all tools at once."""
     programs = dict.fromkeys(tool.program for tool in TOOLS)
     asked = ["sh", "-c", _LOOK, "sh", *programs, *Manager, "--", *_FILESYSTEMS]
     said = [line.split() for line in remote.run(asked).stdout.splitlines()]
     lacking = {name for kind, name in said if kind == "program"}
-    return Lack(
+    return MissingTools(
         programs=frozenset(lacking & set(programs)),
         filesystems=frozenset(name for kind, name in said if kind == "kernel"),
         manager=next((manager for manager in Manager if manager not in lacking), None),
@@ -123,7 +123,7 @@ class Workshop:
     """
 
     remote: Remote
-    lack: Lack
+    lack: MissingTools
     unreadable: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     _tried: set[str] = field(default_factory=set)
@@ -202,7 +202,7 @@ def _asked(remote: Remote, manager: Manager, packages: Sequence[str]) -> str:
     if done.status == 0:
         return ""
     last = (done.stdout.strip().splitlines() or [f"{manager} ended with {done.status}"])[-1]
-    return plain(last)
+    return printable(last)
 
 
 def _named(tool: Tool, manager: Manager | None) -> str:

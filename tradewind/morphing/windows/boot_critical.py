@@ -14,8 +14,8 @@ from tradewind.morphing.windows.drivers.folders import ChosenDriver
 from tradewind.morphing.windows.drivers.package import (
     BOOT_START,
     DriverPackage,
+    DriverService,
     RegistryValue,
-    Service,
 )
 from tradewind.morphing.windows.hives.hive import Hive
 from tradewind.morphing.windows.hives.values import dword, expand_sz, sz
@@ -54,7 +54,7 @@ def prepare(hive: Hive, os: WindowsOS, drivers: Sequence[DriverPackage]) -> None
     foreign_services.turn_off(hive, os.control_set)
 
 
-def _add_service(hive: Hive, services: str, service: Service) -> None:
+def _add_service(hive: Hive, services: str, service: DriverService) -> None:
     r"""Write the driver's service as its INF says, but for its file, which is in System32\drivers.
 
     Some INF files leave it in the driver store, which only an installation makes.

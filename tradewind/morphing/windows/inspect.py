@@ -14,7 +14,7 @@ from tradewind.errors import InspectionError
 from tradewind.model.windows import Architecture, Product, WindowsOS
 from tradewind.morphing.windows import boot_store
 from tradewind.morphing.windows.hives.hive import Hive
-from tradewind.morphing.wording import plain
+from tradewind.plain_text import printable
 
 CURRENT_VERSION: Final = "Microsoft\\Windows NT\\CurrentVersion"
 DRIVER_DATABASE: Final = "DriverDatabase"
@@ -66,10 +66,12 @@ def inspect(hives: Hives) -> WindowsOS:
         architecture=architecture,
         product=product,
         control_set=control_set,
-        computer_name=plain(system.text(f"{control}\\ComputerName\\ComputerName", "ComputerName")),
-        domain=plain(system.text(f"{control_set}\\Services\\Tcpip\\Parameters", "NV Domain")),
+        computer_name=printable(
+            system.text(f"{control}\\ComputerName\\ComputerName", "ComputerName")
+        ),
+        domain=printable(system.text(f"{control_set}\\Services\\Tcpip\\Parameters", "NV Domain")),
         boot=entry.firmware if entry else None,
-        boot_entry=plain(entry.description) if entry else "",
+        boot_entry=printable(entry.description) if entry else "",
         clock_utc=bool(system.number(f"{control}\\TimeZoneInformation", "RealTimeIsUniversal")),
         notes=tuple(_notes(system, control)),
     )
@@ -116,7 +118,7 @@ def _one_of(words: type[_Word], said: str) -> _Word:
             return word
     known = ", ".join(words)
     raise InspectionError(
-        f"the registry says {plain(said)!r} where one of {known} was expected", _SKIP
+        f"the registry says {printable(said)!r} where one of {known} was expected", _SKIP
     )
 
 
@@ -208,7 +210,7 @@ def _pretty_name(software: Hive | None, version: _Version, product: Product) -> 
 
 
 def _text(software: Hive | None, name: str) -> str:
-    return plain(software.text(CURRENT_VERSION, name)) if software else ""
+    return printable(software.text(CURRENT_VERSION, name)) if software else ""
 
 
 def _notes(system: Hive, control: str) -> Iterator[str]:

@@ -72,11 +72,11 @@ class Confinement(Protocol):
     """One way to confine a program."""
 
     def names(self, files: Sequence[int]) -> tuple[str, ...]:
-        """Say what the files of these descriptors are called inside."""
+        """Return what the files of these descriptors are called inside."""
         ...
 
     def serve(self, folder: Path) -> str:
-        """Say what the folder to write to is called inside."""
+        """Return what the folder to write to is called inside."""
         ...
 
     def argv(self, files: Sequence[int], folder: Path | None, root: Path) -> list[str]:
@@ -84,7 +84,7 @@ class Confinement(Protocol):
         ...
 
     def findings(self) -> tuple[Finding, ...]:
-        """Say what a person should know of it."""
+        """Return what a person should know of it."""
         ...
 
 

@@ -106,7 +106,7 @@ def read(file: ImageFile, image_format: str) -> ImageLayer:
 
 
 def _rebase(file: ImageFile, over: Path, image_format: str) -> str:
-    """Say how a person lets an image say the format of its backing file."""
+    """Return how a person lets an image say the format of its backing file."""
     base = shlex.quote(os.path.relpath(file.path, over.parent))
     return (
         f"if {file.path.name} is {image_format}, let {over.name} say so, in {over.parent}: "

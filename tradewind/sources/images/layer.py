@@ -40,7 +40,7 @@ def check_capacity(path: Path, capacity: int) -> int:
 
 
 def convert(path: Path) -> str:
-    """Say how a person makes an image that can be read of one that cannot."""
+    """Return how a person makes an image that can be read of one that cannot."""
     name = f"{path.stem}.qcow2"
     if name == path.name:
         name = f"{path.stem}-converted.qcow2"

@@ -22,7 +22,7 @@ from tradewind.model.machine import (
 from tradewind.model.migrate import ShutDown
 from tradewind.model.overview import MachineOverview
 from tradewind.model.run import Run
-from tradewind.model.source_findings import GuestSeen, SourceFindings
+from tradewind.model.source import GuestSeen, SourceFindings
 from tradewind.model.storage import Checkpoint, Extent, Tracking
 from tradewind.nearest import listed
 from tradewind.ports import DiskReader, Snapshot
@@ -60,7 +60,7 @@ class DiskImageSource:
         return _machine(self._find(machine_id), whole=True)
 
     def preflight_source(self, machine: VirtualMachine) -> SourceFindings:
-        """Say what every image has to have said; the images were checked by `inspect`."""
+        """Return what every image has to have said; the images were checked by `inspect`."""
         return SourceFindings(
             findings=(
                 *confinement.find().findings(),
@@ -145,7 +145,7 @@ class ImageSnapshot:
     notes: tuple[str, ...] = ()
 
     def tracking(self, disk: Disk) -> Tracking:
-        """Say why all of the disk is looked at."""
+        """Return why all of the disk is looked at."""
         return Tracking(disk_id=disk.id, reason=UNTRACKED)
 
     @property

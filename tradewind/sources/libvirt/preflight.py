@@ -1,28 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can be said of a machine of a libvirt host before it is read; nothing is changed."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
 import libvirt
 
 from tradewind.domainxml import dropped
 from tradewind.domainxml.document import parse
-from tradewind.host.domain import agent, run_folders
+from tradewind.host.domain import run_folders
 from tradewind.model.finding import Finding, error, note, warning
 from tradewind.model.machine import PowerState, VirtualMachine
-from tradewind.model.source_care import BackupTransport, SourceCare
-from tradewind.model.source_findings import GuestSeen, SourceFindings, Space
-from tradewind.plain_text import plain
+from tradewind.model.source import (
+    BackupTransport,
+    SourceCare,
+    SourceFindings,
+)
 from tradewind.ports import Remote
-from tradewind.sources.libvirt import scratch, versions
+from tradewind.sources.libvirt import guest, scratch, versions
 from tradewind.sources.libvirt.tracking import no_bitmaps
 
 # Without incremental backup (libvirt 6.6 finished it, with QEMU 4.2) a running machine
 # cannot be read at all. https://libvirt.org/formatcheckpoint.html
 OLDEST_LIBVIRT: Final = 6_006_000
-# More file systems than that are not looked at: what the agent says is the guest's to choose.
-_MOST_MOUNTS: Final = 100
 
 
 def preflight_source(
@@ -32,11 +32,11 @@ def preflight_source(
     machine: VirtualMachine,
     care: SourceCare,
 ) -> SourceFindings:
-    """Say what keeps the machine from being read, or makes that dearer, and what runs in it."""
+    """Return what keeps the machine from being read, or makes that dearer, and what runs in it."""
     found = [*_of_host(connection, care), *_findings(connection, domain, machine)]
     if machine.power is PowerState.RUNNING:
         found += scratch.findings(connection, remote, machine, care)
-    return SourceFindings(findings=tuple(found), guest=_guest(domain, machine))
+    return SourceFindings(findings=tuple(found), guest=guest.seen(domain, machine))
 
 
 def _findings(
@@ -86,32 +86,10 @@ def _of_host(connection: libvirt.virConnect, care: SourceCare) -> Iterator[Findi
 
 
 def _running(domain: libvirt.virDomain, machine: VirtualMachine) -> Iterator[Finding]:
-    if agent.heard(domain, "guest-ping", dict) is None:
+    if not guest.answers(domain):
         yield note(
             f"no guest agent answers in {machine.name}: its file systems are not frozen for the"
             " snapshot, and are as after a power cut",
             "install and start qemu-guest-agent in the guest, if it has a channel for it",
             "guest-ping: no answer",
         )
-
-
-def _guest(domain: libvirt.virDomain, machine: VirtualMachine) -> GuestSeen:
-    """Ask the guest agent for its system and its file systems, else go by the description."""
-    seen = GuestSeen(os=machine.os_hint or "")
-    if machine.power is not PowerState.RUNNING:
-        return seen
-    system = agent.heard(domain, "guest-get-osinfo", dict)
-    mounts = agent.heard_list(domain, "guest-get-fsinfo")
-    return GuestSeen(
-        os=plain(str((system or {}).get("id") or seen.os)[:64]),
-        spaces=tuple(space for mount in mounts if (space := _space(mount)) is not None),
-    )
-
-
-def _space(mount: Mapping[str, Any]) -> Space | None:
-    """Read one file system. Format: guest-get-fsinfo of QEMU's guest agent, sizes in bytes."""
-    try:
-        total, used = int(mount["total-bytes"]), int(mount["used-bytes"])
-        return Space(path=plain(str(mount["mountpoint"])[:256], 256), free=total - used)
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None  # what is not mounted has no size

@@ -18,7 +18,8 @@ from tradewind.errors import BadInputError, CapacityError, NotFoundError, Remote
 from tradewind.host import storage
 from tradewind.model.finding import Finding, error, warning
 from tradewind.model.machine import Disk, VirtualMachine
-from tradewind.model.source_care import SourceCare
+from tradewind.model.run import labelled_name
+from tradewind.model.source import SourceCare
 from tradewind.ports import Remote
 from tradewind.units import human_size
 
@@ -45,7 +46,7 @@ class ScratchSpace:
     free: int
 
     def above(self, care: SourceCare) -> int:
-        """Say how much scratch files may take; nothing or less: there is no room for them."""
+        """Return how much scratch files may take; nothing or less: there is no room for them."""
         return self.free - care.reserve_of(self.size)
 
 
@@ -67,7 +68,7 @@ def folder_of_pool(connection: libvirt.virConnect, care: SourceCare) -> PurePosi
 
 
 def folder_of(disk: Disk, pool: PurePosixPath | None) -> PurePosixPath:
-    """Say where a disk's scratch file goes: into the pool, else beside it."""
+    """Return where a disk's scratch file goes: into the pool, else beside it."""
     location = PurePosixPath(disk.location)
     # Below /dev files are in the host's memory.
     unfit = disk.is_block or location.is_relative_to("/dev")
@@ -76,7 +77,7 @@ def folder_of(disk: Disk, pool: PurePosixPath | None) -> PurePosixPath:
 
 def path_of(disk: Disk, run_id: str, pool: PurePosixPath | None) -> str:
     """Name a disk's scratch file, so that the sweep knows whose it is."""
-    return str(folder_of(disk, pool) / f"tradewind-{run_id}-{disk.id}.scratch")
+    return str(folder_of(disk, pool) / labelled_name(run_id, f"{disk.id}.scratch"))
 
 
 def measure(remote: Remote, folders: Collection[str]) -> tuple[ScratchSpace, ...]:

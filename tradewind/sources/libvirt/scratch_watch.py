@@ -13,7 +13,7 @@ from typing import Final
 
 from tradewind.errors import CapacityError, StreamError, TradewindError
 from tradewind.model.host import HostAccess
-from tradewind.model.source_care import SourceCare
+from tradewind.model.source import SourceCare
 from tradewind.ports import Remote
 from tradewind.remote import shell
 from tradewind.shell_programs import program
@@ -38,7 +38,7 @@ _START: Final = program(__file__, "scratch_guard_start.sh").encode()
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchedSnapshot:
     """What is watched: a machine's snapshot, and how it is given up.
 
     The guard knows the machine by its UUID: a name may look like an option of virsh.
@@ -54,10 +54,10 @@ class Watched:
 
 
 @dataclass(slots=True)
-class Watch:
+class ScratchWatch:
     """One watch; `reason` is why the snapshot was given up."""
 
-    watched: Watched
+    watched: WatchedSnapshot
     remote: Remote
     is_guarded: bool
     reason: TradewindError | None = None
@@ -72,7 +72,7 @@ class Watch:
         return self.reason is not None
 
     def why_ended(self) -> TradewindError | None:
-        """Say why the snapshot was given up, here or by the guard on the host."""
+        """Return why the snapshot was given up, here or by the guard on the host."""
         if self.reason is None:
             with contextlib.suppress(TradewindError):
                 self.reason = self._word_of_guard()
@@ -126,7 +126,7 @@ class Watch:
 
 
 @contextlib.contextmanager
-def watching(watched: Watched) -> Iterator[Watch]:
+def watching(watched: WatchedSnapshot) -> Iterator[ScratchWatch]:
     """Watch from before the snapshot is taken until it is given back.
 
     CapacityError: there is no room to begin with.
@@ -134,12 +134,12 @@ def watching(watched: Watched) -> Iterator[Watch]:
     with shell.connect_to_host(watched.access) as remote:
         rooms = scratch.measure(remote, watched.folders)
         scratch.require_room(rooms, watched.care)
-        watch = Watch(watched, remote, is_guarded=_start_guard(remote, watched, rooms))
+        watch = ScratchWatch(watched, remote, is_guarded=_start_guard(remote, watched, rooms))
         with repeatedly(watch.look, EVERY):
             yield watch
 
 
-def _start_guard(remote: Remote, watched: Watched, rooms: Sequence[ScratchSpace]) -> bool:
+def _start_guard(remote: Remote, watched: WatchedSnapshot, rooms: Sequence[ScratchSpace]) -> bool:
     """Start the guard on the host; False when it cannot end a job there, for want of virsh."""
     guard = f"{watched.run_folder}/guard.sh"
     remote.write(guard, _GUARD, 0o700)

@@ -16,10 +16,9 @@ from tradewind.host.connection import connect
 from tradewind.host.domain import backup, checkpoints, domains, freeze, run_folders
 from tradewind.host.refusals import may_accept_less
 from tradewind.model.host import HostAccess
-from tradewind.model.label import Purpose
 from tradewind.model.machine import PowerState, VirtualMachine
-from tradewind.model.run import Run
-from tradewind.model.source_care import SourceCare
+from tradewind.model.run import Purpose, Run, labelled_name
+from tradewind.model.source import SourceCare
 from tradewind.model.storage import Checkpoint
 from tradewind.sources.libvirt import scratch, serving, tracking
 from tradewind.waiting import repeatedly
@@ -30,7 +29,7 @@ THAW_AGAIN: Final = 10.0
 
 def reader_name(run: Run) -> str:
     """Name the domain that holds the disks of a machine that is shut off."""
-    return f"tradewind-{run.id}-{Purpose.READER}"
+    return labelled_name(run.id, Purpose.READER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +91,9 @@ def job(
     with cleanup_on_exit(lambda: _forget(wanted, name), only_on_error=True):
         with cleanup_on_exit(lambda: end(wanted)):
             checkpoint = name if wanted.track else None
-            jobs = [backup.Job(at, wanted.disks(pool, at), checkpoint) for at in addresses]
+            jobs = [
+                backup.BackupRequest(at, wanted.disks(pool, at), checkpoint) for at in addresses
+            ]
             moment, address, begun = _begin(wanted, jobs)
             created = int(begun.moment.timestamp())
             made = tracking.new_checkpoint(name, created, wanted.machine, begun.disks)
@@ -114,7 +115,7 @@ def _told(moment: freeze.FreezeOutcome) -> Iterator[None]:
 
 
 def _begin(
-    wanted: SnapshotRequest, jobs: Sequence[backup.Job]
+    wanted: SnapshotRequest, jobs: Sequence[backup.BackupRequest]
 ) -> tuple[freeze.FreezeOutcome, str, backup.StartedBackup]:
     with connect(wanted.access) as connection, contextlib.ExitStack() as noted:
         confinement = run_folders.confined_by(connection)
@@ -127,8 +128,8 @@ def _begin(
 
 
 def _begun(
-    domain: libvirt.virDomain, jobs: Sequence[backup.Job]
-) -> tuple[backup.Job, backup.StartedBackup]:
+    domain: libvirt.virDomain, jobs: Sequence[backup.BackupRequest]
+) -> tuple[backup.BackupRequest, backup.StartedBackup]:
     """Begin the first of them that libvirt does not refuse."""
     for job in jobs[:-1]:
         with contextlib.suppress(libvirt.libvirtError):

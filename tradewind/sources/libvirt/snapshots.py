@@ -22,9 +22,9 @@ from tradewind.errors import HypervisorError, StreamError
 from tradewind.host.connection import connect
 from tradewind.host.domain import backup, checkpoints, domains, freeze, run_folders
 from tradewind.model.host import HostAccess
-from tradewind.model.label import Purpose
 from tradewind.model.machine import Disk
-from tradewind.model.source_care import BackupTransport
+from tradewind.model.run import Purpose
+from tradewind.model.source import BackupTransport
 from tradewind.model.storage import Checkpoint, Extent, Tracking
 from tradewind.ports import DiskReader
 from tradewind.private_folders import private_folder
@@ -32,7 +32,7 @@ from tradewind.remote import shell
 from tradewind.remote.tunnel import forward
 from tradewind.sources import nbd
 from tradewind.sources.libvirt import scratch, scratch_watch, serving, snapshot_job, tracking
-from tradewind.sources.libvirt.scratch_watch import Watch, Watched
+from tradewind.sources.libvirt.scratch_watch import ScratchWatch, WatchedSnapshot
 from tradewind.sources.libvirt.snapshot_job import SnapshotRequest
 
 SHUT_OFF: Final = "machine shut off; it cannot be started while it is read"
@@ -49,16 +49,16 @@ class LibvirtSnapshot:
     socket: Path
     exports: Mapping[str, str]
     freeze: freeze.FreezeOutcome
-    watch: Watch | None
+    watch: ScratchWatch | None
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Say what a person has to know of the point in time, as things are now."""
+        """Return what a person has to know of the point in time, as things are now."""
         unguarded = self.watch is not None and not self.watch.is_guarded
         return (*self.freeze.notes, *([scratch_watch.NO_GUARD] if unguarded else []))
 
     def tracking(self, disk: Disk) -> Tracking:
-        """Say whether clean ranges of this disk are known, and if not, why."""
+        """Return whether clean ranges of this disk are known, and if not, why."""
         return self.trackings[disk.id]
 
     def extents(self, disk: Disk) -> Iterable[Extent]:
@@ -82,13 +82,13 @@ class LibvirtSnapshot:
 def snapshot(wanted: SnapshotRequest) -> Iterator[LibvirtSnapshot]:
     """Freeze one point in time and forward its NBD socket to this machine."""
     with contextlib.ExitStack() as lent:
-        ground = _look(wanted)
-        folder = lent.enter_context(_run_folder(wanted, ground.confinement))
+        setting = _look(wanted)
+        folder = lent.enter_context(_run_folder(wanted, setting.confinement))
         if wanted.is_shut_off:
             lent.enter_context(_reader(wanted))
-        watch = lent.enter_context(_watch(wanted, folder, ground.pool))
+        watch = lent.enter_context(_watch(wanted, folder, setting.pool))
         addresses = _addresses(wanted, folder)
-        begun = lent.enter_context(snapshot_job.job(wanted, addresses, ground.pool))
+        begun = lent.enter_context(snapshot_job.job(wanted, addresses, setting.pool))
         lent.enter_context(_unbroken(wanted, begun.address, watch))
         local = lent.enter_context(private_folder())
         tunnel = forward(wanted.access, begun.address, local)
@@ -105,17 +105,17 @@ def snapshot(wanted: SnapshotRequest) -> Iterator[LibvirtSnapshot]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ground:
+class _ScratchSetting:
     """The folder for scratch files, if one is named, and what confines QEMU."""
 
     pool: PurePosixPath | None
     confinement: str
 
 
-def _look(wanted: SnapshotRequest) -> _Ground:
+def _look(wanted: SnapshotRequest) -> _ScratchSetting:
     with connect(wanted.access) as connection:
         pool = scratch.folder_of_pool(connection, wanted.care)
-        return _Ground(pool, run_folders.confined_by(connection))
+        return _ScratchSetting(pool, run_folders.confined_by(connection))
 
 
 def _addresses(wanted: SnapshotRequest, folder: PurePosixPath) -> tuple[str, ...]:
@@ -128,12 +128,12 @@ def _addresses(wanted: SnapshotRequest, folder: PurePosixPath) -> tuple[str, ...
 @contextlib.contextmanager
 def _watch(
     wanted: SnapshotRequest, run_folder: PurePosixPath, pool: PurePosixPath | None
-) -> Iterator[Watch | None]:
+) -> Iterator[ScratchWatch | None]:
     """Watch the room for what the guest overwrites; nothing is overwritten in one that is off."""
     if wanted.is_shut_off:
         yield None
         return
-    watched = Watched(
+    watched = WatchedSnapshot(
         access=wanted.access,
         machine=wanted.machine.name,
         uuid=wanted.machine.id,
@@ -147,7 +147,7 @@ def _watch(
 
 
 @contextlib.contextmanager
-def _unbroken(wanted: SnapshotRequest, address: str, watch: Watch | None) -> Iterator[None]:
+def _unbroken(wanted: SnapshotRequest, address: str, watch: ScratchWatch | None) -> Iterator[None]:
     """See that the backup job was there all the while.
 
     When a job ends, QEMU's NBD server serves a moment longer than the scratch files are filled:

@@ -19,8 +19,7 @@ from tradewind.model.machine import Disk, MachineSummary, VirtualMachine
 from tradewind.model.migrate import ShutDown
 from tradewind.model.overview import MachineOverview
 from tradewind.model.run import Run
-from tradewind.model.source_care import DEFAULT_CARE, SourceCare
-from tradewind.model.source_findings import SourceFindings
+from tradewind.model.source import DEFAULT_CARE, SourceCare, SourceFindings
 from tradewind.model.storage import Checkpoint
 from tradewind.ports import Snapshot
 from tradewind.remote import shell
@@ -231,7 +230,7 @@ def _require_attached(domain: libvirt.virDomain) -> None:
 
 
 def _located(connection: libvirt.virConnect, disk: Disk) -> Disk:
-    """Say where a disk lies on the host, when its definition names a pool and a volume."""
+    """Return where a disk lies on the host, when its definition names a pool and a volume."""
     if disk.encrypted:
         raise NotFoundError(
             f"disk {disk.id} ({disk.location}) is encrypted by its host, and cannot be read yet",

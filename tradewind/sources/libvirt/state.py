@@ -16,7 +16,7 @@ from tradewind.domainxml.reader import BACKUP_CAPABILITY
 from tradewind.errors import SeveralProblemsError
 from tradewind.host.domain import backup, domains
 from tradewind.model.machine import VirtualMachine
-from tradewind.model.source_state import SourceState, Stops
+from tradewind.model.source import BlockedWork, SourceState
 
 # Why a machine is paused, where that passes: another job has paused it.
 _PAUSED_BY_A_JOB: Final = frozenset(
@@ -52,7 +52,7 @@ def require(machine: VirtualMachine, *, moving: bool = False) -> None:
 
     BusyError for what passes by itself, BadInputError for the rest, all at once.
     """
-    stopping = {Stops.TRANSFER, *([Stops.MOVE] if moving else [])}
+    stopping = {BlockedWork.TRANSFER, *([BlockedWork.MOVE] if moving else [])}
     found = [state.error() for state in machine.states if state.stops in stopping]
     if len(found) == 1:
         raise found[0]
@@ -78,14 +78,14 @@ def _power(domain: libvirt.virDomain, name: str) -> Iterator[SourceState]:
                 what=f"{name} is suspended to memory: {_MEMORY_STAYS}",
                 remedy=f"wake it: virsh dompmwakeup {name}",
                 evidence=shown,
-                stops=Stops.MOVE,
+                stops=BlockedWork.MOVE,
             )
         case libvirt.VIR_DOMAIN_SHUTDOWN:
             yield SourceState(
                 what=f"{name} is shutting down",
                 remedy="wait until it is shut off",
                 evidence=shown,
-                stops=Stops.TRANSFER,
+                stops=BlockedWork.TRANSFER,
                 passes=True,
             )
         case libvirt.VIR_DOMAIN_SHUTOFF if reason in _CRASHES:
@@ -102,7 +102,7 @@ def _paused(name: str, reason: int, shown: str) -> SourceState:
             what=f"{name} is paused by another job (it is saved, migrated, dumped or started)",
             remedy=f"wait for its end: virsh domjobinfo {name}",
             evidence=shown,
-            stops=Stops.TRANSFER,
+            stops=BlockedWork.TRANSFER,
             passes=True,
         )
     if reason == libvirt.VIR_DOMAIN_PAUSED_CRASHED:
@@ -116,7 +116,7 @@ def _paused(name: str, reason: int, shown: str) -> SourceState:
         what=f"{name} is paused{why}: it cannot be frozen or shut down, and {_MEMORY_STAYS}",
         remedy=remedy,
         evidence=shown,
-        stops=Stops.MOVE,
+        stops=BlockedWork.MOVE,
     )
 
 
@@ -125,7 +125,7 @@ def _crashed(name: str, shown: str) -> SourceState:
         what=f"{name} has crashed, and QEMU keeps its memory: {_MEMORY_STAYS}",
         remedy=f"look at it (virsh dump), then virsh reset {name} or virsh destroy {name}",
         evidence=shown,
-        stops=Stops.MOVE,
+        stops=BlockedWork.MOVE,
     )
 
 
@@ -138,7 +138,7 @@ def _memory_on_disk(domain: libvirt.virDomain, name: str) -> Iterator[SourceStat
             remedy=f"virsh start {name}, then shut it down in its guest; to give its memory up,"
             f" virsh managedsave-remove {name} before that",
             evidence=f"virsh dominfo {name}: Managed save: yes",
-            stops=Stops.TRANSFER,
+            stops=BlockedWork.TRANSFER,
         )
     elif domain.state() == [libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_SAVED]:
         yield SourceState(
@@ -147,7 +147,7 @@ def _memory_on_disk(domain: libvirt.virDomain, name: str) -> Iterator[SourceStat
             remedy="virsh restore FILE, or without its memory virsh start; then shut it down in its"
             " guest",
             evidence=f"virsh domstate --reason {name}: shut off (saved)",
-            stops=Stops.MOVE,
+            stops=BlockedWork.MOVE,
         )
 
 
@@ -156,7 +156,7 @@ def _transient(name: str) -> SourceState:
         what=f"{name} is transient: shut down, it would be gone for good",
         remedy="define it: virsh dumpxml … > file, virsh define file",
         evidence=f"virsh dominfo {name}: Persistent: no",
-        stops=Stops.MOVE,
+        stops=BlockedWork.MOVE,
     )
 
 
@@ -168,7 +168,7 @@ def _jobs(domain: libvirt.virDomain, name: str) -> Iterator[SourceState]:
             remedy="let it end, or end it (virsh domjobabort): backup programs and migrations are"
             " such jobs",
             evidence=f"virsh domjobinfo {name}: a job is under way",
-            stops=Stops.TRANSFER,
+            stops=BlockedWork.TRANSFER,
             passes=True,
         )
     xml = domain.XMLDesc()
@@ -177,7 +177,7 @@ def _jobs(domain: libvirt.virDomain, name: str) -> Iterator[SourceState]:
             what=f"a block job works on disk {target} of {name}",
             remedy=f"let it end, or end it: virsh blockjob {name} {target} --abort",
             evidence=f"virsh blockjob {name} {target}: a job is under way",
-            stops=Stops.TRANSFER,
+            stops=BlockedWork.TRANSFER,
             passes=True,
         )
 
@@ -210,7 +210,7 @@ def _backup_asked_for(domain: libvirt.virDomain, name: str) -> Iterator[SourceSt
         f" <qemu:capabilities><qemu:add capability='{BACKUP_CAPABILITY}'/></qemu:capabilities>"
         " before </domain>, shut it down and start it; or move it while it is off",
         evidence="virsh domcapabilities: <backup supported='no'/>",
-        stops=Stops.TRANSFER,
+        stops=BlockedWork.TRANSFER,
     )
 
 
@@ -239,7 +239,7 @@ def different_disk(disk: attached.Difference, name: str) -> SourceState:
             " definition: it is not in the replica",
             remedy="add it to the definition (virsh attach-disk … --config), or detach it",
             evidence=shown,
-            stops=Stops.MOVE,
+            stops=BlockedWork.MOVE,
         )
     if not disk.now:
         what = f"disk {disk.name} ({disk.defined}) is in the definition of {name} only: while the"
@@ -251,7 +251,7 @@ def different_disk(disk: attached.Difference, name: str) -> SourceState:
         remedy="make both the same: attach or detach it (--live or --config), or restart the"
         " machine",
         evidence=shown,
-        stops=Stops.TRANSFER,
+        stops=BlockedWork.TRANSFER,
     )
 
 

@@ -31,7 +31,7 @@ def backup_disk(disk: Disk, scratch: str, since: Checkpoint | None, *, track: bo
 
 
 def no_bitmaps(disk: Disk) -> str:
-    """Say why changes of this disk cannot be tracked; "" where they can."""
+    """Return why changes of this disk cannot be tracked; "" where they can."""
     if disk.format != "qcow2":
         return f"{NO_BITMAPS} ({disk.format})"
     if disk.version == _NO_EXTENSIONS:

@@ -21,7 +21,7 @@ from tradewind.model.finding import Finding
 from tradewind.model.host import HostAccess
 from tradewind.model.machine import Disk, VirtualMachine
 from tradewind.model.run import Run, new_run_id
-from tradewind.model.source_care import SourceCare
+from tradewind.model.source import SourceCare
 from tradewind.remote import shell
 from tradewind.sources.libvirt import snapshots
 from tradewind.sources.libvirt.snapshot_job import SnapshotRequest, reader_name
@@ -36,7 +36,7 @@ _REMEDY: Final = (
 
 
 def findings(access: HostAccess, care: SourceCare) -> tuple[Finding, ...]:
-    """Say what keeps machines from being read; nothing when one was read."""
+    """Return what keeps machines from being read; nothing when one was read."""
     try:
         prove(access, care)
     except TradewindError as failure:

@@ -11,11 +11,11 @@ from tests.fakes.libvirt_fakes import FakeConnection, FakeDomain, libvirt_error
 from tradewind.domainxml.backup import BackupDisk
 from tradewind.errors import BusyError
 from tradewind.host.domain import backup, domains
-from tradewind.host.domain.backup import Job
+from tradewind.host.domain.backup import BackupRequest
 
 SOCKET = "/var/tmp/tradewind-0123456789ab/nbd"
 DISKS = [BackupDisk(target="vda", scratch="/var/tmp/tradewind-0123456789ab/vda")]
-JOB = Job(SOCKET, DISKS)
+JOB = BackupRequest(SOCKET, DISKS)
 
 
 @pytest.fixture
@@ -35,14 +35,14 @@ def test_backup_begins_and_is_known_by_its_socket(host: FakeConnection, domain: 
 
 
 def test_our_own_leftover_job_is_aborted(host: FakeConnection, domain: FakeDomain) -> None:
-    backup.begin(domain, Job(SOCKET.replace("0123", "dead"), DISKS))
+    backup.begin(domain, BackupRequest(SOCKET.replace("0123", "dead"), DISKS))
     backup.begin(domain, JOB)
     assert host.host.calls == ["begin backup", "abort job", "begin backup"]
     assert backup.current_address(domain) == SOCKET
 
 
 def test_foreign_job_is_left_alone(host: FakeConnection, domain: FakeDomain) -> None:
-    backup.begin(domain, Job("/run/otherprogram/nbd", DISKS))
+    backup.begin(domain, BackupRequest("/run/otherprogram/nbd", DISKS))
     with pytest.raises(BusyError, match=r"machine db .* another program \(/run/otherprogram/nbd"):
         backup.begin(domain, JOB)
     assert "abort job" not in host.host.calls
@@ -51,10 +51,12 @@ def test_foreign_job_is_left_alone(host: FakeConnection, domain: FakeDomain) -> 
 def test_our_own_leftover_job_over_tcp_is_known_by_its_scratch_file(
     host: FakeConnection, domain: FakeDomain
 ) -> None:
-    backup.begin(domain, Job("127.0.0.1:49152", DISKS))
+    backup.begin(domain, BackupRequest("127.0.0.1:49152", DISKS))
     assert backup.mark_of(domain) == DISKS[0].scratch
     backup.begin(domain, JOB)
-    backup.begin(domain, Job("127.0.0.1:49153", [BackupDisk("vda", "/images/web.scratch")]))
+    backup.begin(
+        domain, BackupRequest("127.0.0.1:49153", [BackupDisk("vda", "/images/web.scratch")])
+    )
     assert host.host.calls.count("abort job") == 2
     with pytest.raises(BusyError, match=r"another program \(127.0.0.1:49153\)"):
         backup.begin(domain, JOB)
@@ -69,7 +71,7 @@ def test_end_aborts_the_job_once(host: FakeConnection, domain: FakeDomain) -> No
 
 
 def test_end_leaves_another_programs_job_alone(host: FakeConnection, domain: FakeDomain) -> None:
-    backup.begin(domain, Job("/run/otherprogram/nbd", DISKS))
+    backup.begin(domain, BackupRequest("/run/otherprogram/nbd", DISKS))
     backup.end(domain)
     assert backup.current_address(domain) == "/run/otherprogram/nbd"
 

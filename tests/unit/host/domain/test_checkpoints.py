@@ -32,12 +32,12 @@ def domain(host: FakeConnection) -> FakeDomain:
     return host.listAllDomains()[0]
 
 
-def job(*, since: str | None = None, name: str = NAME) -> backup.Job:
+def job(*, since: str | None = None, name: str = NAME) -> backup.BackupRequest:
     disks = [
         BackupDisk(target=target, scratch=f"/s/{target}", since=since, tracked=True)
         for target in ("vda", "vdb")
     ]
-    return backup.Job("/var/tmp/tradewind-0123456789ab/nbd", disks, checkpoint=name)
+    return backup.BackupRequest("/var/tmp/tradewind-0123456789ab/nbd", disks, checkpoint=name)
 
 
 def test_checkpoint_is_made_with_the_backup(domain: FakeDomain) -> None:

@@ -11,11 +11,11 @@ from tests.fakes.libvirt_fakes import FakeConnection, FakeDomain, libvirt_error
 from tradewind.domainxml import worker as worker_xml
 from tradewind.errors import HypervisorBusyError, HypervisorError, LateError, NotFoundError
 from tradewind.host import storage
-from tradewind.host.domain import agent, domains
-from tradewind.model.label import Label, LabelState
+from tradewind.host.domain import agent, disks, domains
+from tradewind.model.host import WorkerAddressSource
 from tradewind.model.machine import PowerState
+from tradewind.model.run import Label, LabelState
 from tradewind.model.storage import ReplicaVolume, Volume
-from tradewind.model.worker import WorkerAddressSource
 from tradewind.units import GiB
 
 PLAIN = """<domain type="test"><name>{name}</name><memory>1024</memory>
@@ -68,7 +68,7 @@ def test_definition_is_checked_against_the_schema(host: FakeConnection) -> None:
 
 def test_attached_disks_get_the_next_free_names(host: FakeConnection, worker: FakeDomain) -> None:
     for disk in ("sda", "sdb"):
-        domains.attach_volume(host, "worker", replica(disk))
+        disks.attach_volume(host, "worker", replica(disk))
     xml = worker.XMLDesc()
     for serial, target, path in (("tw-sda", "vdb", "sda"), ("tw-sdb", "vdc", "sdb")):
         device = worker_xml.find_disk(xml, serial)
@@ -78,28 +78,28 @@ def test_attached_disks_get_the_next_free_names(host: FakeConnection, worker: Fa
 
 
 def test_attaching_twice_attaches_once(host: FakeConnection, worker: FakeDomain) -> None:
-    domains.attach_volume(host, "worker", replica("sda"))
-    domains.attach_volume(host, "worker", replica("sda"))
+    disks.attach_volume(host, "worker", replica("sda"))
+    disks.attach_volume(host, "worker", replica("sda"))
     assert worker.XMLDesc().count("tw-sda") == 1
 
 
 def test_detaching_waits_for_the_guest(host: FakeConnection, worker: FakeDomain) -> None:
     host.host.looks = 2
-    domains.attach_volume(host, "worker", replica("sda"))
-    domains.detach_disk(host, "worker", "tw-sda")
+    disks.attach_volume(host, "worker", replica("sda"))
+    disks.detach_disk(host, "worker", "tw-sda")
     assert host.host.unplugging == {}
     assert "tw-sda" not in worker.XMLDesc()
-    domains.detach_disk(host, "worker", "tw-sda")  # a retried step: nothing to do
+    disks.detach_disk(host, "worker", "tw-sda")  # a retried step: nothing to do
 
 
 def test_guest_that_never_lets_go(
     host: FakeConnection, worker: FakeDomain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    domains.attach_volume(host, "worker", replica("sda"))
+    disks.attach_volume(host, "worker", replica("sda"))
     monkeypatch.setattr(FakeDomain, "detachDeviceFlags", lambda *_: None)
-    monkeypatch.setattr(domains, "DETACH_TIMEOUT", 0)
+    monkeypatch.setattr(disks, "DETACH_TIMEOUT", 0)
     with pytest.raises(LateError, match="worker worker lets go of disk tw-sda"):
-        domains.detach_disk(host, "worker", "tw-sda")
+        disks.detach_disk(host, "worker", "tw-sda")
 
 
 def test_label_is_written_and_read(host: FakeConnection, label: Label) -> None:

@@ -11,14 +11,14 @@ import libvirt
 import pytest
 
 from tests.fakes.libvirt_fakes import FakeConnection, FakeDomain, FakePool, libvirt_error
-from tradewind.domainxml.locations import locations, plain
+from tradewind.domainxml.locations import locations, normal_path
 from tradewind.domainxml.pool import folder_pool
 from tradewind.errors import BusyError
 from tradewind.host import leftovers, storage
-from tradewind.host.domain import domains, overlays
+from tradewind.host.domain import disks, domains, overlays
 from tradewind.host.storage import pools, volume_users
-from tradewind.model.label import Label, LabelState
 from tradewind.model.leftover import Leftover, LeftoverKind
+from tradewind.model.run import Label, LabelState
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.units import GiB
 
@@ -155,7 +155,7 @@ def test_stale_look_into_a_folder_hides_and_offers_nothing(
     host.host.files |= {"/elsewhere/top": b"", leftover: b""}
     host.host.backings["/elsewhere/top"] = f"/pools/fast/{NAME}"
     digest = hashlib.blake2s(b"/elsewhere", digest_size=6).hexdigest()
-    host.storagePoolCreateXML(folder_pool(f"{pools.PEEK}{digest}", "/elsewhere"))
+    host.storagePoolCreateXML(folder_pool(f"{pools.TEMPORARY}{digest}", "/elsewhere"))
     define(host, FILE.format("/elsewhere/top"))
     refuse(host)
     assert leftovers.find(host) == ()
@@ -220,7 +220,7 @@ def test_places_in_a_document_are_all_found() -> None:
     ],
 )
 def test_paths_are_spelled_in_one_way(path: str, plainly: str) -> None:
-    assert plain(path) == plainly
+    assert normal_path(path) == plainly
 
 
 def test_own_run_may_use_it_and_only_while_it_is_temporary(
@@ -252,7 +252,7 @@ ATTACHED = ReplicaVolume(disk_id="sda", volume=REPLICA, serial="tw0", blank=Fals
         lambda host: storage.clone_volume(host, REPLICA, NEW),
         lambda host: storage.upload_bytes(host, REPLICA, b"x"),
         lambda host: storage.upload(host, REPLICA, Path(__file__)),
-        lambda host: domains.attach_volume(host, "worker", ATTACHED),
+        lambda host: disks.attach_volume(host, "worker", ATTACHED),
         lambda host: overlays.make(host, REPLICA, NEW),
         lambda host: leftovers.remove(
             host, Leftover(kind=LeftoverKind.VOLUME, run=RUN, name=NAME, place="fast")

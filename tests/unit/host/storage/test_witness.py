@@ -10,8 +10,7 @@ from tradewind.errors import BusyError
 from tradewind.host import storage
 from tradewind.host.storage import witness
 from tradewind.model.run import Run
-from tradewind.model.storage import ReplicaVolume, Volume
-from tradewind.model.witness import WitnessState
+from tradewind.model.storage import ReplicaVolume, Volume, WitnessState
 from tradewind.units import MiB
 
 RUN = Run(id="0123456789ab", transfer="cafe0001", begun=datetime(2026, 1, 2, tzinfo=UTC))

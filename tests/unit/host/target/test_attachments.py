@@ -15,12 +15,12 @@ from tradewind.errors import BadInputError
 from tradewind.host import leftovers, storage
 from tradewind.host.domain import domains
 from tradewind.host.target import attachments, domain_plan
-from tradewind.host.target.attachments import HostOffer, furnish
+from tradewind.host.target.attachments import HostOffer, with_attachments
 from tradewind.model.deploy import CpuChoice, CpuMode, FinalDomain, Suitability
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.host import HostFacts
-from tradewind.model.label import Label, LabelState, Purpose
 from tradewind.model.machine import Firmware, FirmwareKind, VirtualMachine
+from tradewind.model.requests import DeployRequest
+from tradewind.model.run import Label, LabelState, Purpose
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.model.uefi import UefiVariables
 from tradewind.units import GiB, KiB
@@ -74,10 +74,10 @@ def furnished(
         replica = ReplicaVolume(disk_id="sda", volume=volume, serial="a", blank=False)
         asked = {"machine": "a", "source": "b", "destination": "c", "hardware": hardware or {}}
         request = DeployRequest.model_validate(asked)
-        order = domain_plan.DeploySpec(request, uefi, (replica,), mine, SUITS)
-        final = domain_plan.compose(host, order, PLAIN, facts)
+        spec = domain_plan.DeploySpec(request, uefi, (replica,), mine, SUITS)
+        final = domain_plan.compose(host, spec, PLAIN, facts)
         seen = facts.model_copy(update={"loaders": loaders})
-        return furnish(host, order, final, HostOffer(seen, "images", packed, config)), uefi
+        return with_attachments(host, spec, final, HostOffer(seen, "images", packed, config)), uefi
 
     return make
 

@@ -20,12 +20,12 @@ from tradewind.model.deploy import (
     Suitability,
     Vnc,
 )
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.host import HostFacts
-from tradewind.model.label import Label
 from tradewind.model.machine import Firmware, FirmwareKind, Nic, VirtualMachine
 from tradewind.model.network import NetworkMap, Plug
 from tradewind.model.options import ProviderOptions
+from tradewind.model.requests import DeployRequest
+from tradewind.model.run import Label
 from tradewind.model.storage import ReplicaVolume, Volume
 from tradewind.units import GiB
 
@@ -36,15 +36,19 @@ SUITS = Suitability(cpu=CpuChoice(mode=CpuMode.MAXIMUM, migratable=True))
 DISK = FinalDisk(disk_id="sda", path="/pools/fast/a.qcow2", format="qcow2")
 
 
-def parts(label: Label, suits: Suitability = SUITS) -> domain_plan.Parts:
-    return domain_plan.Parts(name="ledger01", disks=(DISK,), nics=(), label=label, suits=suits)
-
-
 def final(label: Label, facts: HostFacts, **options: object) -> FinalDomain:
     plain = {"cpu_features": "", **options}
     chosen = ProviderOptions.model_validate(plain)
     cpu = choose_cpu(chosen.cpu_mode, chosen.cpu_migratable, chosen.cpu_features, facts)
-    return domain_plan.final_machine(parts(label, Suitability(cpu=cpu)), chosen, facts)
+    bare = FinalDomain(
+        name="ledger01",
+        kvm=facts.kvm,
+        machine_type=facts.machine_type,
+        cpu=cpu,
+        disks=(DISK,),
+        label=label,
+    )
+    return domain_plan.with_options(bare, chosen)
 
 
 @pytest.mark.parametrize(

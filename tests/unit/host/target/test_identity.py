@@ -16,12 +16,12 @@ from tradewind.host.domain import domains
 from tradewind.host.target import domain_plan, identity
 from tradewind.host.target import preflight as target_preflight
 from tradewind.model.deploy import FinalDomain, Suitability
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.finding import Severity
 from tradewind.model.host import HostFacts
-from tradewind.model.label import Label
 from tradewind.model.machine import Nic, VirtualMachine
 from tradewind.model.options import ProviderOptions
+from tradewind.model.requests import DeployRequest
+from tradewind.model.run import Label
 
 PLAIN = ProviderOptions.model_validate(
     {"cpu_mode": "host-passthrough", "cpu_features": "", "add_tpm_device": False}

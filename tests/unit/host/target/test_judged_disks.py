@@ -16,12 +16,12 @@ from tradewind.host import facts as facts_of
 from tradewind.host.domain import twins
 from tradewind.host.target import domain_plan
 from tradewind.model.deploy import CpuChoice, CpuMode, FinalDisk, FinalDomain
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.hardware import DiskBus, Hardware
 from tradewind.model.host import HostFacts
-from tradewind.model.label import Label, Purpose
 from tradewind.model.machine import Disk, VirtualMachine
 from tradewind.model.options import ProviderOptions
+from tradewind.model.requests import DeployRequest
+from tradewind.model.run import Label, Purpose
 from tradewind.units import GiB
 
 PLAIN = ProviderOptions.model_validate(

@@ -23,13 +23,13 @@ from tradewind.host.domain import domains, twins
 from tradewind.host.target import domain_plan, objections
 from tradewind.host.target import preflight as target_preflight
 from tradewind.model.deploy import CpuChoice, CpuMode, FinalDisk, FinalDomain, Suitability
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.finding import Severity
 from tradewind.model.host import HostFacts
-from tradewind.model.label import Label, Purpose
 from tradewind.model.leftover import LeftoverKind
 from tradewind.model.machine import VirtualMachine
 from tradewind.model.options import ProviderOptions
+from tradewind.model.requests import DeployRequest
+from tradewind.model.run import Label, Purpose
 from tradewind.units import GiB
 
 SOURCES = DOCUMENTS.parent / "sources"
@@ -50,8 +50,16 @@ def checked(
 
 def made(suits: Suitability, offered: HostFacts, label: Label) -> FinalDomain:
     disk = FinalDisk(disk_id="sda", path="/pools/fast/a.qcow2", format="qcow2")
-    parts = domain_plan.Parts(name="new", disks=(disk,), nics=(), label=label, suits=suits)
-    return domain_plan.final_machine(parts, ProviderOptions.model_validate(CPU), offered)
+    bare = FinalDomain(
+        name="new",
+        kvm=offered.kvm,
+        machine_type=offered.machine_type,
+        cpu=suits.cpu,
+        disks=(disk,),
+        label=label,
+        left_out=suits.left_out,
+    )
+    return domain_plan.with_options(bare, ProviderOptions.model_validate(CPU))
 
 
 def test_what_this_libvirt_knows_is_kept(

@@ -12,10 +12,10 @@ from tradewind.host import facts as facts_of
 from tradewind.host.target import domain_plan
 from tradewind.host.target import preflight as target_preflight
 from tradewind.model.deploy import CpuChoice, CpuMode, FinalNic, Suitability
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.host import HostFacts
 from tradewind.model.network import NetworkMap, read_plug
 from tradewind.model.options import ProviderOptions
+from tradewind.model.requests import DeployRequest
 
 NIC = """<interface type="network"><mac address="52:54:00:1a:2b:3c"/>
 <source network="lan" portgroup="vlan-42"/><model type="virtio"/></interface>"""

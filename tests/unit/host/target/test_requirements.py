@@ -9,11 +9,11 @@ from tests.fakes.libvirt_fakes import FakeConnection
 from tradewind.errors import BadInputError, OptionError
 from tradewind.host import facts as facts_of
 from tradewind.host.target import domain_plan, requirements
-from tradewind.model.deploy_request import DeployRequest
 from tradewind.model.host import HostFacts
 from tradewind.model.machine import Disk, Nic, VirtualMachine
 from tradewind.model.network import read_plug
 from tradewind.model.options import ProviderOptions
+from tradewind.model.requests import DeployRequest
 from tradewind.units import GiB
 
 PLAIN = ProviderOptions.model_validate({"cpu_features": "", "add_tpm_device": False})

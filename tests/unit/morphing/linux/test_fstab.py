@@ -18,7 +18,7 @@ def filesystem(disk: int, partition: int, fstype: str = "ext4", **more: str) -> 
 
 
 def read(text: str, *filesystems: FileSystem) -> fstab.SystemMounts:
-    return fstab.system_mounts(text, TOP, fstab.Disks(filesystems))
+    return fstab.system_mounts(text, TOP, fstab.FstabDisks(filesystems))
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from tradewind.model.guest_keys import GuestKeys
 from tradewind.model.machine import Disk, VirtualMachine
 from tradewind.morphing.linux import worker_tools
 from tradewind.morphing.linux.boot import devices
-from tradewind.morphing.linux.inspect import Machine, described, inspect
+from tradewind.morphing.linux.inspect import InspectionHints, described, inspect
 from tradewind.ports import Completed
 from tradewind.units import MiB
 
@@ -114,7 +114,7 @@ def worker(
 def found(listing: Sequence[Mapping[str, Any]], contents: Mapping[str, Path], tmp: Path) -> GuestOS:
     with worker(listing, contents, tmp) as remote:
         serials = ["tw0", "tw1", "tw2"][: len(listing)]
-        return inspect(remote, serials, Machine(macs=["52:54:00:00:00:01"]))
+        return inspect(remote, serials, InspectionHints(macs=["52:54:00:00:00:01"]))
 
 
 def test_a_debian_on_one_partition(tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_a_closed_container_beside_the_system_names_the_package(tmp_path: Path) 
     assert "docs/howto/worker-image.md" in caught.value.hint
 
 
-def machine(*disks: str, said: bool = True) -> Machine:
+def machine(*disks: str, said: bool = True) -> InspectionHints:
     """What is known of a machine with these disks, each "target:bus"."""
     plugged = [each.split(":") for each in disks]
     vm = VirtualMachine(

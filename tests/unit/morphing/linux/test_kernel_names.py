@@ -11,7 +11,7 @@ from tradewind.morphing.linux.kernel_names import SourceDisk
 def meant(name: str, *disks: str, used: tuple[str, ...] = ()) -> list[int]:
     """The places of the disks that a name can mean; each disk is "target:bus"."""
     plugged = [SourceDisk(*disk.split(":")) for disk in disks]
-    names = kernel_names.given(plugged, frozenset(used))
+    names = kernel_names.possible(plugged, frozenset(used))
     return [place for place, found in enumerate(names) if name in found]
 
 

@@ -18,7 +18,7 @@ from tradewind.morphing.linux.network import (
     wicked,
 )
 from tradewind.morphing.linux.network.names import Naming
-from tradewind.morphing.linux.network.program import GuestNic, Program
+from tradewind.morphing.linux.network.program import GuestNic, NetworkProgram
 from tradewind.morphing.linux.network.survey import survey
 from tradewind.morphing.linux.steps import dhcp, interface_names
 
@@ -315,7 +315,7 @@ def test_without_udev_names_are_the_kernels(tmp_path: Path, found: GuestOS) -> N
         interface_names.apply(guest, found, KEEP)
 
 
-MEMBERS: dict[Program, dict[str, str]] = {
+MEMBERS: dict[NetworkProgram, dict[str, str]] = {
     ifupdown: {
         "/sbin/ifup": "",
         "/sbin/dhclient": "",
@@ -343,7 +343,7 @@ MEMBERS: dict[Program, dict[str, str]] = {
 
 @pytest.mark.parametrize("program", MEMBERS, ids=lambda program: str(program.NAME))
 def test_a_nic_that_only_others_name_keeps_its_name_and_its_place(
-    tmp_path: Path, found: GuestOS, program: Program
+    tmp_path: Path, found: GuestOS, program: NetworkProgram
 ) -> None:
     guest = FakeDebian(tmp_path, MEMBERS[program])
     outcome = interface_names.apply(guest, found, KEEP)

@@ -8,7 +8,7 @@ import pytest
 from tests.fakes.debian import FakeDebian
 from tradewind.model.guest import Family, GuestOS, MorphOptions
 from tradewind.morphing.linux.cloudinit import dropin
-from tradewind.morphing.linux.network import early, ifupdown
+from tradewind.morphing.linux.network import early_network, ifupdown
 from tradewind.morphing.linux.steps import cloud_init, cloud_network, dhcp, interface_names
 
 ASK = MorphOptions()
@@ -48,8 +48,10 @@ def guest_with(root: Path, words: str, more: dict[str, str] | None = None) -> Fa
     ],
 )
 def test_fixed_addresses_become_questions(word: str, asking: str) -> None:
-    assert early.with_dhcp(f"root=/dev/vda1 {word} quiet") == f"root=/dev/vda1 {asking} quiet"
-    assert early.with_dhcp(f'X="{word}"') == f'X="{asking}"'
+    assert (
+        early_network.with_dhcp(f"root=/dev/vda1 {word} quiet") == f"root=/dev/vda1 {asking} quiet"
+    )
+    assert early_network.with_dhcp(f'X="{word}"') == f'X="{asking}"'
 
 
 def test_the_command_line_asks_and_the_name_is_tied(tmp_path: Path, found: GuestOS) -> None:
@@ -111,7 +113,7 @@ def test_the_file_of_initramfs_tools_asks_too(tmp_path: Path, found: GuestOS, qu
     ],
 )
 def test_names_of_the_initial_ram_disk_are_kept(words: str, names: tuple[str, ...]) -> None:
-    assert early.names([words]) == names
+    assert early_network.names([words]) == names
 
 
 def test_ifname_ties_a_name(tmp_path: Path, found: GuestOS) -> None:

@@ -12,10 +12,11 @@ from tests.fakes.chrooted import ChrootedGuest
 from tests.fakes.debian import FakeDebian
 from tradewind.errors import MorphingError
 from tradewind.model.guest import GuestOS, MorphOptions
+from tradewind.model.mac import read_mac
 from tradewind.morphing import files
 from tradewind.morphing.linux.network import (
     assignments,
-    early,
+    early_network,
     ifcfg,
     ifupdown,
     ifupdown_sources,
@@ -27,7 +28,7 @@ from tradewind.morphing.linux.network import (
     wicked,
     yaml_document,
 )
-from tradewind.morphing.linux.network.program import GuestNic, Program, address, is_name
+from tradewind.morphing.linux.network.program import GuestNic, NetworkProgram, is_name
 from tradewind.morphing.linux.network.survey import PROGRAMS
 from tradewind.morphing.linux.steps import dhcp, interface_names
 from tradewind.units import MiB
@@ -47,7 +48,7 @@ def test_what_no_interface_is_called_is_no_name(name: str) -> None:
 
 @pytest.mark.parametrize("text", ["52:54:00:aa:00", "52:54:00:aa:00:0g", "../52:54:00:aa:00:01"])
 def test_what_is_no_address_is_none(text: str) -> None:
-    assert address(text) == ""
+    assert read_mac(text) == ""
 
 
 def test_no_file_is_written_after_a_name_of_the_guest(tmp_path: Path, found: GuestOS) -> None:
@@ -111,7 +112,7 @@ def test_an_anchor_is_kept_and_not_followed_forever() -> None:
     assert new == "network:\n  ethernets:\n    ens3: &x {dhcp4: true}\n    ens4: *x\n"
 
 
-SAMPLES: dict[Program, tuple[str, list[str]]] = {
+SAMPLES: dict[NetworkProgram, tuple[str, list[str]]] = {
     ifupdown: (ifupdown.MAIN, ["iface", "auto", "eth0", "inet", "static", "address", "\\", "use"]),
     networkmanager: (
         f"{networkmanager.FOLDER}/a",
@@ -143,7 +144,9 @@ SAMPLES: dict[Program, tuple[str, list[str]]] = {
 @pytest.mark.parametrize("program", SAMPLES, ids=lambda program: str(program.NAME))
 @given(data=st.data())
 @settings(deadline=None, max_examples=60)
-def test_whatever_is_rewritten_is_rewritten_once(program: Program, data: st.DataObject) -> None:
+def test_whatever_is_rewritten_is_rewritten_once(
+    program: NetworkProgram, data: st.DataObject
+) -> None:
     path, pieces = SAMPLES[program]
     odd = st.text(alphabet="=[]'\"#\\ \t\r\x0b\x85é\x00x", max_size=8)
     lines = data.draw(st.lists(st.one_of(st.sampled_from(pieces), odd), max_size=12))
@@ -212,13 +215,13 @@ def test_whatever_is_written_is_read(text: str) -> None:
         ifupdown.MAIN: text,
     }
     macs = ["52:54:00:aa:00:01"]
-    for name in (*name_pins.given(texts, (), macs).values(), *early.names([text])):
+    for name in (*name_pins.assigned(texts, (), macs).values(), *early_network.names([text])):
         assert is_name(name)
     for pattern in ifupdown_sources.patterns(texts):
         assert pattern.startswith("/")
         assert "\x00" not in pattern
-    for word in early.with_dhcp(text).split():
-        assert early.with_dhcp(word) == word
+    for word in early_network.with_dhcp(text).split():
+        assert early_network.with_dhcp(word) == word
     networkd.interfaces(texts)
 
 
@@ -243,5 +246,5 @@ def test_a_pattern_of_many_stars_is_not_slow() -> None:
     match = f"[Match]\nName={'a*' * 2000}b\nDriver={'*v' * 2000}\nPath={'*0' * 2000}x\n"
     networkd.interfaces({"/etc/systemd/network/a.network": match + "[Network]\nDHCP=yes\n"})
     rule = f'ATTR{{address}}=="{"*5" * 2000}x", NAME="a"\n'
-    name_pins.given({"/etc/udev/rules.d/70-a.rules": rule}, (), ["52:54:00:aa:00:01"])
+    name_pins.assigned({"/etc/udev/rules.d/70-a.rules": rule}, (), ["52:54:00:aa:00:01"])
     assert time.process_time() - started < 5

@@ -112,7 +112,7 @@ FILES = {
 
 
 def given_names(texts: dict[str, str]) -> dict[str, str]:
-    names = name_pins.given(texts, PRESENT, MACS)
+    names = name_pins.assigned(texts, PRESENT, MACS)
     return {mac: names.get(mac, kernel) for kernel, mac in NICS.items()}
 
 
@@ -161,7 +161,7 @@ def test_udev_names_a_nic_as_we_say_whatever_is_written(
     texts = {f"{LINKS}/{n}0-a.link": text for n, text in enumerate(links, 1)}
     texts[f"{RULES}/{number}-a.rules"] = "\n".join([*rules, 'LABEL="end"', ""])
     said = network_readers.udev_names(tmp_path_factory.mktemp("udev"), texts, {"eth0": MACS[0]})
-    names = name_pins.given(texts, PRESENT, MACS)
+    names = name_pins.assigned(texts, PRESENT, MACS)
     assert said == {MACS[0]: names.get(MACS[0], "eth0")}
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.fakes.debian import FakeDebian
 from tradewind.model.guest import GuestOS, MorphOptions
 from tradewind.morphing.linux.network import ifcfg, wicked
-from tradewind.morphing.linux.network.program import Program
+from tradewind.morphing.linux.network.program import NetworkProgram
 from tradewind.morphing.linux.steps import dhcp, interface_names
 
 ASK = MorphOptions()
@@ -35,7 +35,7 @@ def guest_with(root: Path, files: dict[str, str]) -> FakeDebian:
     return guest
 
 
-def described(program: Program, texts: dict[str, str]) -> dict[str, tuple[bool, bool]]:
+def described(program: NetworkProgram, texts: dict[str, str]) -> dict[str, tuple[bool, bool]]:
     return {i.name: (i.hardware, i.is_port_or_parent) for i in program.interfaces(texts)}
 
 
@@ -123,7 +123,7 @@ def test_rules_and_tables_go_with_the_addresses_of_networkmanagers_ifcfg() -> No
     }
 
 
-PORTS: list[tuple[Program, dict[str, str]]] = [
+PORTS: list[tuple[NetworkProgram, dict[str, str]]] = [
     (
         wicked,
         {
@@ -150,7 +150,7 @@ PORTS: list[tuple[Program, dict[str, str]]] = [
 
 @pytest.mark.parametrize(("program", "files"), PORTS)
 def test_a_port_with_the_address_of_none_stays_a_port(
-    tmp_path: Path, found: GuestOS, program: Program, files: dict[str, str]
+    tmp_path: Path, found: GuestOS, program: NetworkProgram, files: dict[str, str]
 ) -> None:
     one = found.model_copy(update={"macs": MACS[:1]})
     guest = guest_with(tmp_path, (SUSE if program is wicked else RED_HAT) | files)
@@ -193,7 +193,9 @@ def test_what_no_dhcp_server_serves_keeps_its_addresses_under_wicked(
 
 @pytest.mark.parametrize("name", ["wg0", "tun0", "dummy0", "ppp0", "sit1"])
 @pytest.mark.parametrize("program", [ifcfg, wicked])
-def test_names_of_interfaces_without_hardware_are_no_nics(program: Program, name: str) -> None:
+def test_names_of_interfaces_without_hardware_are_no_nics(
+    program: NetworkProgram, name: str
+) -> None:
     path = suse(name) if program is wicked else red_hat(name)
     texts = {path: "IPADDR=10.9.0.1\n"}
     assert described(program, texts) == {name: (False, False)}

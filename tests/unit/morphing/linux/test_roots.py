@@ -6,7 +6,7 @@ import pytest
 from tradewind.errors import InspectionError
 from tradewind.model.guest import FileSystem, Layer, LayerKind, Mount
 from tradewind.morphing.linux import fstab, health, kernels, roots
-from tradewind.morphing.linux.facts import Tree
+from tradewind.morphing.linux.facts import FileSystemFacts
 from tradewind.morphing.linux.roots import Candidates
 
 
@@ -19,12 +19,14 @@ def filesystem(partition: int, fstype: str = "ext4", *layers: Layer) -> FileSyst
 
 def tree(
     on: FileSystem, subvolid: str = "", subvolume: str = "", name: str = "One", **facts: str
-) -> Tree:
+) -> FileSystemFacts:
     more = {"subvolume": subvolume} if subvolume else {}
-    return Tree(on, subvolid, {"os-release": f"PRETTY_NAME='{name}'\n", **more, **facts})
+    return FileSystemFacts(on, subvolid, {"os-release": f"PRETTY_NAME='{name}'\n", **more, **facts})
 
 
-def choose(*trees: Tree, wanted: str = "", snapshots: tuple[str, ...] = ()) -> roots.Root:
+def choose(
+    *trees: FileSystemFacts, wanted: str = "", snapshots: tuple[str, ...] = ()
+) -> roots.Root:
     filesystems = list({t.filesystem.device: t.filesystem for t in trees}.values())
     return roots.choose(Candidates(trees, filesystems, frozenset(snapshots)), wanted)
 
@@ -38,7 +40,9 @@ def test_a_copy_names_the_original() -> None:
 def test_a_snapshot_tools_default_subvolume_is_the_root() -> None:
     btrfs = filesystem(1, "btrfs")
     line = "UUID=u1 / btrfs defaults 0 0\nUUID=u1 /var btrfs subvol=/@/var 0 0\n"
-    top = Tree(btrfs, "", {"default": "ID 266 gen 9 top level 265 path @/.snapshots/1/snapshot"})
+    top = FileSystemFacts(
+        btrfs, "", {"default": "ID 266 gen 9 top level 265 path @/.snapshots/1/snapshot"}
+    )
     root = tree(btrfs, "266", "@/.snapshots/1/snapshot", fstab=line)
     copy = tree(btrfs, "300", "backup", fstab=line)
     assert choose(top, copy, root).tree is root
@@ -95,8 +99,10 @@ def test_a_container_is_known_by_the_guests_own_name() -> None:
 
 
 def test_a_usr_of_its_own_names_the_system() -> None:
-    usr = Tree(filesystem(2), "", {"usr-os-release": "ID=fedora\nPRETTY_NAME=Split\n"})
-    root = Tree(filesystem(1), "", {"fstab": "UUID=u1 / ext4 rw 0 1\nUUID=u2 /usr ext4 rw 0 2\n"})
+    usr = FileSystemFacts(filesystem(2), "", {"usr-os-release": "ID=fedora\nPRETTY_NAME=Split\n"})
+    root = FileSystemFacts(
+        filesystem(1), "", {"fstab": "UUID=u1 / ext4 rw 0 1\nUUID=u2 /usr ext4 rw 0 2\n"}
+    )
     chosen = choose(usr, root)
     assert chosen.tree is root
     assert chosen.usr is usr
@@ -114,7 +120,7 @@ def test_words_of_the_guest_cannot_act_in_a_terminal() -> None:
     "path", ["/var/../../../etc", "/boot/../../root/.ssh", "/usr/\x00x", "/opt/.."]
 )
 def test_no_path_of_an_fstab_leads_out(path: str) -> None:
-    disks = fstab.Disks([filesystem(2)])
+    disks = fstab.FstabDisks([filesystem(2)])
     top = Mount(device="/dev/vdb1", path="/", fstype="ext4")
     with pytest.raises(InspectionError, match="no plain path"):
         fstab.system_mounts(f"UUID=u2 {path} ext4 rw 0 2\n", top, disks)
@@ -123,7 +129,7 @@ def test_no_path_of_an_fstab_leads_out(path: str) -> None:
 def test_options_of_the_guest_do_not_reach_mount() -> None:
     line = "UUID=u2 /var btrfs dev,suid,exec,subvol=@var,x-systemd.requires=/boot 0 0\n"
     top = Mount(device="/dev/vdb1", path="/", fstype="ext4")
-    found = fstab.system_mounts(line, top, fstab.Disks([filesystem(2, "btrfs")]))
+    found = fstab.system_mounts(line, top, fstab.FstabDisks([filesystem(2, "btrfs")]))
     assert found.mounts[1].options == "subvol=@var"
 
 
@@ -131,7 +137,7 @@ def test_two_file_systems_of_one_uuid_are_not_guessed() -> None:
     twins = [filesystem(2), filesystem(3).model_copy(update={"uuid": "u2"})]
     top = Mount(device="/dev/vdb1", path="/", fstype="ext4")
     with pytest.raises(InspectionError, match="could be partition 2 of disk 1, partition 3"):
-        fstab.system_mounts("UUID=u2 /boot ext4 rw 0 2\n", top, fstab.Disks(twins))
+        fstab.system_mounts("UUID=u2 /boot ext4 rw 0 2\n", top, fstab.FstabDisks(twins))
 
 
 def test_damage_is_told_all_at_once_and_a_dirty_journal_is_normal() -> None:

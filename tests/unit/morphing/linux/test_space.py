@@ -6,7 +6,7 @@ import pytest
 from tradewind.errors import InspectionError
 from tradewind.model.guest import Family, FileSystem, GuestOS, Mount
 from tradewind.model.machine import FirmwareKind
-from tradewind.morphing.linux.facts import Tree
+from tradewind.morphing.linux.facts import FileSystemFacts
 from tradewind.morphing.linux.space import require
 from tradewind.units import GiB, MiB
 
@@ -14,10 +14,10 @@ IMAGES = {"initrd.img-6.1.0-18-amd64": 40 * MiB, "initrd.img-5.10.0-1-amd64": 30
 BLOCK = 4096
 
 
-def tree(device: str, free: int, inodes: str = "90000 100000") -> Tree:
+def tree(device: str, free: int, inodes: str = "90000 100000") -> FileSystemFacts:
     """Give a file system with so many free bytes, and `inodes` free and in all."""
     filesystem = FileSystem(device=device, disk=0, partition=1, fstype="ext4")
-    return Tree(filesystem, facts={"space": f"{BLOCK} {free // BLOCK} {inodes}"})
+    return FileSystemFacts(filesystem, facts={"space": f"{BLOCK} {free // BLOCK} {inodes}"})
 
 
 def guest(*paths: str, kernels: tuple[str, ...] = ("6.1.0-18-amd64", "5.10.0-1-amd64")) -> GuestOS:
@@ -35,7 +35,7 @@ def guest(*paths: str, kernels: tuple[str, ...] = ("6.1.0-18-amd64", "5.10.0-1-a
     )
 
 
-def refusal(os: GuestOS, *trees: Tree) -> str:
+def refusal(os: GuestOS, *trees: FileSystemFacts) -> str:
     with pytest.raises(InspectionError) as caught:
         require(os, trees, IMAGES)
     assert caught.value.hint
@@ -95,5 +95,5 @@ def test_a_file_system_that_makes_inodes_as_needed_has_no_limit() -> None:
 
 @pytest.mark.parametrize("space", ["", "4096", "4096 x 1 2", "4096 -1 1 2", "1 2 3 4 5"])
 def test_what_cannot_be_read_refuses_nothing(space: str) -> None:
-    unread = Tree(tree("/dev/0", 0).filesystem, facts={"space": space})
+    unread = FileSystemFacts(tree("/dev/0", 0).filesystem, facts={"space": space})
     require(guest("/"), [unread], IMAGES)

@@ -66,7 +66,7 @@ def test_our_own_image_is_asked_once_and_left_alone(worker: StockWorker) -> None
     for program in ALL:
         worker.put(program)
     workshop = worker_tools.open_workshop(worker)
-    assert workshop.lack == worker_tools.Lack(frozenset(), frozenset(), None)
+    assert workshop.lack == worker_tools.MissingTools(frozenset(), frozenset(), None)
     assert not workshop.provide({*STACKED, "ext4", "xfs", "btrfs", "vfat"})
     assert (workshop.unreadable, workshop.notes) == ({}, [])
 

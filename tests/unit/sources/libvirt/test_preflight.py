@@ -16,7 +16,7 @@ from tradewind.host.domain import domains
 from tradewind.host.domain.backup import OLD_IMAGE
 from tradewind.model.finding import Severity
 from tradewind.model.machine import Disk
-from tradewind.model.source_care import DEFAULT_CARE
+from tradewind.model.source import DEFAULT_CARE
 from tradewind.sources.libvirt import preflight
 from tradewind.units import GiB
 

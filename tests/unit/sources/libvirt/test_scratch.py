@@ -23,12 +23,12 @@ from tradewind.errors import (
 from tradewind.model.finding import Severity
 from tradewind.model.host import HostAccess
 from tradewind.model.machine import Disk, VirtualMachine
-from tradewind.model.source_care import DEFAULT_CARE, SourceCare
+from tradewind.model.source import DEFAULT_CARE, SourceCare
 from tradewind.ports import Completed
 from tradewind.remote import shell
 from tradewind.sources.libvirt import scratch, scratch_watch
 from tradewind.sources.libvirt.scratch import ScratchSpace
-from tradewind.sources.libvirt.scratch_watch import Watch, Watched
+from tradewind.sources.libvirt.scratch_watch import ScratchWatch, WatchedSnapshot
 from tradewind.units import GiB, MiB
 
 ACCESS = HostAccess(host="old", username="mover", private_key=SecretStr("k"), host_key="SHA256:x")
@@ -133,11 +133,11 @@ class Told:
         raise AssertionError(path)
 
 
-def watch_of(remote: Told, calls: list[str], *, is_guarded: bool = True) -> Watch:
-    watched = Watched(
+def watch_of(remote: Told, calls: list[str], *, is_guarded: bool = True) -> ScratchWatch:
+    watched = WatchedSnapshot(
         ACCESS, "web", "u-u-i-d", CARE, {"/pool"}, "/run", lambda: calls.append("given up")
     )
-    return Watch(watched, remote, is_guarded)
+    return ScratchWatch(watched, remote, is_guarded)
 
 
 def test_snapshot_is_given_up_when_the_reserve_is_reached() -> None:
@@ -170,8 +170,8 @@ def test_snapshot_that_cannot_be_given_up_at_once_is_given_up_later() -> None:
         if len(calls) < 3:
             raise ConnectionFailedError("lost")
 
-    watched = Watched(ACCESS, "web", "u-u-i-d", CARE, {"/pool"}, "/run", refuse)
-    watch = Watch(watched, Told(0), is_guarded=True)
+    watched = WatchedSnapshot(ACCESS, "web", "u-u-i-d", CARE, {"/pool"}, "/run", refuse)
+    watch = ScratchWatch(watched, Told(0), is_guarded=True)
     for _ in range(2):
         with pytest.raises(ConnectionFailedError):
             watch.look()
@@ -241,7 +241,7 @@ def watching(
     care = SourceCare(scratch_reserve=2 * reserve, scratch_reserve_percent=0)
     monkeypatch.setattr(shell, "connect_to_host", connect)
     monkeypatch.setattr(scratch, "require_room", lambda *_: None)
-    watched = Watched(
+    watched = WatchedSnapshot(
         ACCESS, "web", "u-u-i-d", care, {str(tmp_path)}, str(run_folder), lambda: None
     )
     with scratch_watch.watching(watched) as watch:
@@ -307,6 +307,8 @@ def test_host_without_virsh_has_no_guard(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "bin").mkdir()
     for program in ("sh", "setsid", "mktemp", "cat", "chmod", "mv", "rm"):
         (tmp_path / "bin" / program).symlink_to(str(shutil.which(program)))
-    watched = Watched(ACCESS, "web", "u-u-i-d", CARE, {str(tmp_path)}, str(tmp_path), lambda: None)
+    watched = WatchedSnapshot(
+        ACCESS, "web", "u-u-i-d", CARE, {str(tmp_path)}, str(tmp_path), lambda: None
+    )
     monkeypatch.setitem(WORKER, "PATH", str(tmp_path / "bin"))
     assert not scratch_watch._start_guard(LocalRemote(), watched, [])

@@ -17,9 +17,8 @@ from tradewind.errors import BadInputError
 from tradewind.host import storage
 from tradewind.host.domain import backup, checkpoints, domains
 from tradewind.model.host import HostAccess
-from tradewind.model.label import Purpose
 from tradewind.model.machine import FirmwareKind, PowerState, VirtualMachine
-from tradewind.model.run import Run
+from tradewind.model.run import Purpose, Run
 from tradewind.model.storage import Volume
 from tradewind.sources.libvirt import snapshot_job, snapshots
 from tradewind.sources.libvirt import source as libvirt_source
@@ -150,7 +149,8 @@ def test_forgotten_replica_leaves_the_checkpoints_of_others(host: FakeConnection
     for run in (RUN, other):
         targets = [BackupDisk(target=each, scratch=f"/s/{each}", tracked=True) for each in ("vda",)]
         backup.begin(
-            domain, backup.Job("/tradewind-x/n", targets, checkpoint=checkpoints.name_of(run))
+            domain,
+            backup.BackupRequest("/tradewind-x/n", targets, checkpoint=checkpoints.name_of(run)),
         )
         backup.end(domain)
     source = LibvirtSource(ACCESS)

@@ -13,7 +13,7 @@ from tradewind.errors import BadInputError, BusyError, SeveralProblemsError
 from tradewind.host.domain import domains
 from tradewind.model.finding import Severity
 from tradewind.model.machine import Disk, VirtualMachine
-from tradewind.model.source_state import SourceState, Stops
+from tradewind.model.source import BlockedWork, SourceState
 from tradewind.sources.libvirt import state
 
 DISK = """<disk type="file" device="disk"><driver name="qemu" type="qcow2"/>
@@ -69,34 +69,34 @@ def in_state(monkeypatch: pytest.MonkeyPatch, number: int, reason: int = 0) -> N
 @pytest.mark.parametrize(
     ("number", "reason", "words", "stops"),
     [
-        (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_USER, "is paused:", Stops.MOVE),
+        (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_USER, "is paused:", BlockedWork.MOVE),
         (
             libvirt.VIR_DOMAIN_PAUSED,
             libvirt.VIR_DOMAIN_PAUSED_IOERROR,
             "after a write of its guest failed",
-            Stops.MOVE,
+            BlockedWork.MOVE,
         ),
         (
             libvirt.VIR_DOMAIN_PAUSED,
             libvirt.VIR_DOMAIN_PAUSED_MIGRATION,
             "paused by another job",
-            Stops.TRANSFER,
+            BlockedWork.TRANSFER,
         ),
-        (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_CRASHED, "crashed", Stops.MOVE),
-        (libvirt.VIR_DOMAIN_CRASHED, 0, "has crashed", Stops.MOVE),
-        (libvirt.VIR_DOMAIN_PMSUSPENDED, 0, "suspended to memory", Stops.MOVE),
-        (libvirt.VIR_DOMAIN_SHUTDOWN, 0, "is shutting down", Stops.TRANSFER),
+        (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_CRASHED, "crashed", BlockedWork.MOVE),
+        (libvirt.VIR_DOMAIN_CRASHED, 0, "has crashed", BlockedWork.MOVE),
+        (libvirt.VIR_DOMAIN_PMSUSPENDED, 0, "suspended to memory", BlockedWork.MOVE),
+        (libvirt.VIR_DOMAIN_SHUTDOWN, 0, "is shutting down", BlockedWork.TRANSFER),
         (
             libvirt.VIR_DOMAIN_SHUTOFF,
             libvirt.VIR_DOMAIN_SHUTOFF_CRASHED,
             "ended by a crash",
-            Stops.NOTHING,
+            BlockedWork.NOTHING,
         ),
         (
             libvirt.VIR_DOMAIN_SHUTOFF,
             libvirt.VIR_DOMAIN_SHUTOFF_SAVED,
             "was saved and not shut down",
-            Stops.MOVE,
+            BlockedWork.MOVE,
         ),
     ],
 )
@@ -106,7 +106,7 @@ def test_every_state_of_a_machine_has_its_behaviour(
     number: int,
     reason: int,
     words: str,
-    stops: Stops,
+    stops: BlockedWork,
 ) -> None:
     in_state(monkeypatch, number, reason)
     assert only(state.look(web), words).stops is stops
@@ -117,7 +117,7 @@ def test_saved_machine_is_not_taken_for_one_that_is_shut_off(
 ) -> None:
     web.managedSave()
     found = only(state.look(web), "is not shut off but saved")
-    assert found.stops is Stops.TRANSFER
+    assert found.stops is BlockedWork.TRANSFER
     assert "virsh start web" in found.remedy
     assert "managedsave-remove web" in found.remedy
 
@@ -125,7 +125,7 @@ def test_saved_machine_is_not_taken_for_one_that_is_shut_off(
 def test_transient_machine_is_replicated_and_not_moved(host: FakeConnection) -> None:
     domains.start_transient(host, DOMAIN.format(devices=VDA))
     found = only(state.look(named(host)), "is transient")
-    assert found.stops is Stops.MOVE
+    assert found.stops is BlockedWork.MOVE
     assert found.finding().severity is Severity.WARNING
 
 
@@ -143,13 +143,13 @@ def differing(
 @pytest.mark.parametrize(
     ("running", "defined", "words", "stops"),
     [
-        (("b.qcow2", "vdb"), None, "attached to the running web only", Stops.MOVE),
-        (None, ("b.qcow2", "vdb"), "in the definition of web only", Stops.TRANSFER),
+        (("b.qcow2", "vdb"), None, "attached to the running web only", BlockedWork.MOVE),
+        (None, ("b.qcow2", "vdb"), "in the definition of web only", BlockedWork.TRANSFER),
         (
             ("b.qcow2", "vdb"),
             ("c.qcow2", "vdb"),
             "disk vdb of web is /images/b.qcow2 now, and /images/c.qcow2",
-            Stops.TRANSFER,
+            BlockedWork.TRANSFER,
         ),
     ],
 )
@@ -159,7 +159,7 @@ def test_disk_that_only_one_description_knows(
     running: tuple[str, str] | None,
     defined: tuple[str, str] | None,
     words: str,
-    stops: Stops,
+    stops: BlockedWork,
 ) -> None:
     both = [
         VDA + (DISK.format(file=each[0], target=each[1], more="") if each else "")
@@ -172,7 +172,7 @@ def test_nic_that_only_the_running_machine_has_is_told(
     web: FakeDomain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = differing(web, monkeypatch, VDA + NIC.format(1) + NIC.format(2), VDA + NIC.format(1))
-    assert only(found, "NIC 52:54:00:00:00:02").stops is Stops.NOTHING
+    assert only(found, "NIC 52:54:00:00:00:02").stops is BlockedWork.NOTHING
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_jobs_of_others_are_waited_for_and_ours_are_not(
         FakeDomain, "jobInfo", lambda _d: [libvirt.VIR_DOMAIN_JOB_UNBOUNDED], raising=False
     )
     found = only(state.look(web), "another job runs on web")
-    assert (found.stops, found.passes) == (Stops.TRANSFER, True)
+    assert (found.stops, found.passes) == (BlockedWork.TRANSFER, True)
     ours = (
         "<domainbackup><server socket='/var/tmp/tradewind-0123456789ab/nbd.sock'/></domainbackup>"
     )
@@ -224,11 +224,11 @@ def test_snapshots_stay_behind_and_are_told(
 ) -> None:
     web.snapshotCreateXML("<domainsnapshot><name>before</name></domainsnapshot>")
     found = only(state.look(web), "web has 1 internal snapshot:")
-    assert found.stops is Stops.NOTHING
+    assert found.stops is BlockedWork.NOTHING
     assert state.notes([found])[0].startswith("web has 1 internal snapshot")
 
 
-def with_states(*states: tuple[Stops, bool]) -> VirtualMachine:
+def with_states(*states: tuple[BlockedWork, bool]) -> VirtualMachine:
     return MACHINE.model_copy(
         update={
             "states": tuple(
@@ -242,16 +242,16 @@ def with_states(*states: tuple[Stops, bool]) -> VirtualMachine:
 @pytest.mark.parametrize(
     ("states", "moving", "error"),
     [
-        ([(Stops.NOTHING, False)], True, None),
-        ([(Stops.MOVE, False)], False, None),
-        ([(Stops.MOVE, False)], True, BadInputError),
-        ([(Stops.TRANSFER, False)], False, BadInputError),
-        ([(Stops.TRANSFER, True)], False, BusyError),
-        ([(Stops.TRANSFER, True), (Stops.MOVE, False)], True, SeveralProblemsError),
+        ([(BlockedWork.NOTHING, False)], True, None),
+        ([(BlockedWork.MOVE, False)], False, None),
+        ([(BlockedWork.MOVE, False)], True, BadInputError),
+        ([(BlockedWork.TRANSFER, False)], False, BadInputError),
+        ([(BlockedWork.TRANSFER, True)], False, BusyError),
+        ([(BlockedWork.TRANSFER, True), (BlockedWork.MOVE, False)], True, SeveralProblemsError),
     ],
 )
 def test_what_stops_is_refused_and_all_at_once(
-    states: list[tuple[Stops, bool]], moving: bool, error: type[Exception] | None
+    states: list[tuple[BlockedWork, bool]], moving: bool, error: type[Exception] | None
 ) -> None:
     machine = with_states(*states)
     if error is None:

@@ -62,7 +62,7 @@ def test_no_checkpoint_is_asked_for_on_what_cannot_keep_one(changes: dict[str, A
         backup_disk(disk(id="sda"), "/s", None, track=True),
         backup_disk(disk(id="sdb", **changes), "/s", None, track=True),
     ]
-    assert backup.Job("/nbd", read, checkpoint="tradewind-2").tracked == ("sda",)
+    assert backup.BackupRequest("/nbd", read, checkpoint="tradewind-2").tracked == ("sda",)
     assert [each.tracked for each in read] == [True, False]
 
 

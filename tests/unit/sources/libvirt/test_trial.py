@@ -18,8 +18,7 @@ from tradewind.host.domain import domains
 from tradewind.host.validate import as_source
 from tradewind.model.finding import Severity
 from tradewind.model.host import HostAccess
-from tradewind.model.source_care import BackupTransport, SourceCare
-from tradewind.model.source_state import Stops
+from tradewind.model.source import BackupTransport, BlockedWork, SourceCare
 from tradewind.sources.libvirt import preflight, state, trial
 from tradewind.sources.libvirt.source import _describe
 
@@ -83,7 +82,7 @@ def test_machine_that_has_not_asked_for_backups_is_refused_with_the_lines_that_d
     assert not [each for each in state.look(domain) if "backs up" in each.what], "its reader asks"
     domains.start(host, "web")
     (asked,) = (each for each in state.look(domain) if "backs up only what asks" in each.what)
-    assert asked.stops is Stops.TRANSFER
+    assert asked.stops is BlockedWork.TRANSFER
     assert asked.what.startswith("web cannot be read while it runs")
     assert "<qemu:add capability='incremental-backup'/>" in asked.remedy
     assert "xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'" in asked.remedy

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from tradewind.errors import MorphingError
 from tradewind.model.guest import Family, GuestOS
 from tradewind.morphing import backup, files
-from tradewind.morphing.linux.boot.kernels import WANTED, KernelVersion, Stack
+from tradewind.morphing.linux.boot.kernels import WANTED, KernelVersion, RootStack
 from tradewind.ports import GuestTree
 from tradewind.shell_programs import program
 
@@ -29,7 +29,7 @@ class ImageContents:
     """What images have to have: drivers, what the root lies on, parameters that dracut keeps."""
 
     drivers: tuple[str, ...]
-    stack: Stack
+    stack: RootStack
     parameters: tuple[str, ...]
 
 
@@ -46,11 +46,11 @@ class Builder(Protocol):
         ...
 
     def command(self, kernel: KernelVersion, image: str) -> Sequence[str]:
-        """Say how it builds an image in its place."""
+        """Return how it builds an image in its place."""
         ...
 
     def image(self, version: str) -> str:
-        """Say where it puts the image of a kernel that has none."""
+        """Return where it puts the image of a kernel that has none."""
         ...
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from tradewind.model.guest import GuestOS
 from tradewind.morphing.linux import kernel_names
-from tradewind.morphing.linux.boot.lasting import StableNames, lasting
+from tradewind.morphing.linux.boot.stable_names import StableNames, lasting
 
 _NAME: Final = (
     rf"(?:{kernel_names.NAME}|/dev/mapper/mpath[a-z]{{1,3}}(?:(?:-part|p)?\d{{1,3}})?"
@@ -75,7 +75,7 @@ def left(path: str, text: str) -> list[str]:
 
 
 def reason(name: str, os: GuestOS) -> str:
-    """Say why a name was left: it means nothing, or too much, or what has no name that stays."""
+    """Return why a name was left: it means nothing, or too much, or what has no name that stays."""
     unit = _UNIT.fullmatch(name)
     return lasting(f"/dev/{unit[1]}" if unit else name, os).reason
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from tradewind.model.guest import GuestOS, LayerKind, Reach
+from tradewind.model.guest import ChrootAccess, GuestOS, LayerKind
 from tradewind.ports import GuestTree
 from tradewind.shell_programs import program
 from tradewind.units import GiB
@@ -38,7 +38,7 @@ _STACK: Final = program(__file__, "stack.sh")
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
+class RootStack:
     """What lies between the disks and the file systems that an initial RAM disk has to find.
 
     `programs` are alternatives with "|" between, `dracut` are the names of its modules.
@@ -49,24 +49,24 @@ class Stack:
     dracut: tuple[str, ...] = ()
 
 
-_LVM: Final = Stack(("dm_mod",), ("lvm",), ("lvm", "dm"))
-_LUKS: Final = Stack(("dm_crypt",), ("cryptsetup|systemd_cryptsetup",), ("crypt", "dm"))
+_LVM: Final = RootStack(("dm_mod",), ("lvm",), ("lvm", "dm"))
+_LUKS: Final = RootStack(("dm_crypt",), ("cryptsetup|systemd_cryptsetup",), ("crypt", "dm"))
 # By the kind of layer, by lsblk's TYPE, or by the file system.
-_LAYERS: Final[Mapping[str, Stack]] = {
+_LAYERS: Final[Mapping[str, RootStack]] = {
     LayerKind.LVM: _LVM,
     LayerKind.LUKS: _LUKS,
-    LayerKind.MD: Stack((), ("mdadm",), ("mdraid",)),
+    LayerKind.MD: RootStack((), ("mdadm",), ("mdraid",)),
     "lvm": _LVM,
     "crypt": _LUKS,
-    "raid0": Stack(("raid0",), ("mdadm",), ("mdraid",)),
-    "raid1": Stack(("raid1",), ("mdadm",), ("mdraid",)),
-    "raid10": Stack(("raid10",), ("mdadm",), ("mdraid",)),
-    "raid4": Stack(("raid456",), ("mdadm",), ("mdraid",)),
-    "raid5": Stack(("raid456",), ("mdadm",), ("mdraid",)),
-    "raid6": Stack(("raid456",), ("mdadm",), ("mdraid",)),
-    "ext4": Stack(("ext4",)),
-    "xfs": Stack(("xfs",)),
-    "btrfs": Stack(("btrfs",), (), ("btrfs",)),
+    "raid0": RootStack(("raid0",), ("mdadm",), ("mdraid",)),
+    "raid1": RootStack(("raid1",), ("mdadm",), ("mdraid",)),
+    "raid10": RootStack(("raid10",), ("mdadm",), ("mdraid",)),
+    "raid4": RootStack(("raid456",), ("mdadm",), ("mdraid",)),
+    "raid5": RootStack(("raid456",), ("mdadm",), ("mdraid",)),
+    "raid6": RootStack(("raid456",), ("mdadm",), ("mdraid",)),
+    "ext4": RootStack(("ext4",)),
+    "xfs": RootStack(("xfs",)),
+    "btrfs": RootStack(("btrfs",), (), ("btrfs",)),
 }
 _DRIVERS: Final = (*WANTED, *{d for layer in _LAYERS.values() for d in layer.drivers})
 
@@ -113,12 +113,12 @@ class KernelVersion:
         """Whether it is for a purpose of its own (debugging, rescue)."""
         return bool(_SPECIAL.search(self.version))
 
-    def loadable(self, stack: Stack) -> list[str]:
+    def loadable(self, stack: RootStack) -> list[str]:
         """Wanted drivers that have to be in the image."""
         wanted = dict.fromkeys((*WANTED, *stack.drivers))
         return [driver for driver in wanted if driver in self.modules - self.built_in]
 
-    def lacking(self, stack: Stack) -> list[str]:
+    def lacking(self, stack: RootStack) -> list[str]:
         """Wanted drivers and programs that some image of it does not have."""
         wanted = [driver for driver in self.loadable(stack) if driver != "virtio_net"]
         if not self.images:
@@ -173,19 +173,19 @@ def best(kernels: Iterable[KernelVersion]) -> KernelVersion | None:
     return min(fit, key=lambda kernel: kernel.special, default=None)
 
 
-def stack(guest: GuestTree, os: GuestOS) -> Stack:
-    """Say what the root file system (and /usr) lies on.
+def stack(guest: GuestTree, os: GuestOS) -> RootStack:
+    """Return what the root file system (and /usr) lies on.
 
     Inspection knows the layers; how an array is made (its level) is asked of the worker.
     """
     early = [mount for mount in os.mounts if mount.path in {"/", "/usr"}]
     devices = [mount.device for mount in early]
-    said = guest.run(["sh", "-c", _STACK, "sh", *devices], reach=Reach.DISKS)
+    said = guest.run(["sh", "-c", _STACK, "sh", *devices], reach=ChrootAccess.DISKS)
     below = [f for f in os.filesystems if f.device in {mount.device for mount in early}]
     kinds = [str(layer.kind) for filesystem in below for layer in filesystem.layers]
     names = dict.fromkeys([*(mount.fstype for mount in early), *kinds, *said.stdout.split()])
     known = [_LAYERS[name] for name in names if name in _LAYERS]
-    return Stack(
+    return RootStack(
         tuple(dict.fromkeys(driver for layer in known for driver in layer.drivers)),
         tuple(dict.fromkeys(program for layer in known for program in layer.programs)),
         tuple(dict.fromkeys(module for layer in known for module in layer.dracut)),

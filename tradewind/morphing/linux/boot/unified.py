@@ -32,7 +32,7 @@ _KEY: Final = "SecureBoot"
 
 
 @dataclass(frozen=True, slots=True)
-class Unifier:
+class UnifiedImageBuilder:
     """What makes unified images in this guest, and whether it signs them."""
 
     program: str
@@ -52,7 +52,7 @@ class Unifier:
         return ["sh", "-c", _UNIFY, "sh", image, _kernel_file(kernel), initrd, kernel.version, line]
 
 
-def find(guest: GuestTree, kernel: KernelVersion, why: str) -> Unifier:
+def find(guest: GuestTree, kernel: KernelVersion, why: str) -> UnifiedImageBuilder:
     """Choose what can make the images of a kernel anew; MorphingError says what is in the way."""
     image = kernel.unified[0]
     found = guest.run(["sh", "-c", _FIND]).stdout.split()
@@ -71,7 +71,7 @@ def find(guest: GuestTree, kernel: KernelVersion, why: str) -> Unifier:
             "install ukify (systemd-ukify) on the source, or build it with them there, and"
             " transfer again",
         )
-    return Unifier(found[0], signs)
+    return UnifiedImageBuilder(found[0], signs)
 
 
 def command_line(text: str, os: GuestOS) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 from tradewind.model.guest import MorphOptions
 from tradewind.morphing import backup, files
 from tradewind.morphing.linux.boot import commandline
-from tradewind.morphing.linux.network import early
+from tradewind.morphing.linux.network import early_network
 from tradewind.ports import GuestTree
 
 FOLDER: Final = "/etc/cloud/cloud.cfg.d"
@@ -77,7 +77,7 @@ def write(guest: GuestTree, options: MorphOptions) -> tuple[str, ...]:
         backup.set_aside(guest, path)
     have = {path: its for path, its in texts.items() if path not in others}
     wanted = {FILE: text(options, _host_keys(guest), have)}
-    if early.is_believed_first(_command_lines(guest)):
+    if early_network.is_believed_first(_command_lines(guest)):
         wanted[NO_NETWORK] = ""
     return (*others, *files.write_changed(guest, texts, wanted))
 

@@ -23,7 +23,7 @@ _SCRIPT_OFF: Final = program(__file__, "script_off.sh")
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class PlatformTools:
     """What one platform's tools are made of.
 
     `packages` are shell patterns; `units` and `scripts` (in /etc/init.d) are what starts them;
@@ -42,7 +42,7 @@ class Tools:
     filesystems: tuple[str, ...] = ()
 
 
-def take_away(guest: GuestTree, os: GuestOS, tools: Tools) -> Outcome:
+def take_away(guest: GuestTree, os: GuestOS, tools: PlatformTools) -> Outcome:
     """Remove packages that nothing else needs, switch off the rest, and look again."""
     system = packages.find_system(guest, os)
     there = files.present(
@@ -77,7 +77,7 @@ def _remove(system: PackageSystem, found: Sequence[str]) -> str:
     return ""
 
 
-def _switch_off(guest: GuestTree, tools: Tools, there: Sequence[str]) -> list[str]:
+def _switch_off(guest: GuestTree, tools: PlatformTools, there: Sequence[str]) -> list[str]:
     off: list[str] = []
     scripts = [s for s in tools.scripts if f"/etc/init.d/{s}" in there]
     units = {f"{name}.service" for name in scripts}
@@ -100,7 +100,11 @@ def _switch_off(guest: GuestTree, tools: Tools, there: Sequence[str]) -> list[st
 
 
 def _outcome(
-    tools: Tools, removed: Sequence[str], kept: str, off: Sequence[str], traces: Sequence[str]
+    tools: PlatformTools,
+    removed: Sequence[str],
+    kept: str,
+    off: Sequence[str],
+    traces: Sequence[str],
 ) -> Outcome:
     words = []
     if removed:

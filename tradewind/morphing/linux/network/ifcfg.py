@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from tradewind.model.mac import read_mac
 from tradewind.morphing.linux.network import assignments
 from tradewind.morphing.linux.network.kinds import InterfaceKind, by_name
 from tradewind.morphing.linux.network.program import (
     GuestNic,
     Interface,
     Rewritten,
-    address,
     compact,
     is_name,
     is_zero,
@@ -86,7 +86,7 @@ class _IfcfgFile:
 
     @property
     def mac(self) -> str:
-        return address(self.values.get("HWADDR", ""))
+        return read_mac(self.values.get("HWADDR", ""))
 
     @property
     def alias(self) -> bool:
@@ -95,7 +95,7 @@ class _IfcfgFile:
 
     @property
     def kind(self) -> InterfaceKind:
-        """Say what it is: by its type, its options, those that name it, and its name.
+        """Return what it is: by its type, its options, those that name it, and its name.
 
         A bond of Red Hat 5 and 6 may have its options in modprobe.d, and nothing here.
         """
@@ -118,22 +118,22 @@ class _IfcfgFile:
         return any(self.values.get(key) for key in keys) or _is(self.values, "SLAVE") or port
 
     @property
-    def fixed(self) -> bool:
+    def has_addresses(self) -> bool:
         """Whether IPv4 addresses are written down; 0.0.0.0 stands for none."""
         return any(_ADDRESS.fullmatch(k) and not is_zero(v) for k, v in self.values.items())
 
     @property
-    def fixed_6(self) -> bool:
+    def has_addresses_6(self) -> bool:
         return bool(self.values.get("IPV6ADDR"))
 
     @property
     def static(self) -> bool:
         """Whether IPv4 addresses are written down that DHCP can replace."""
-        return self.fixed and self.kind is not InterfaceKind.OTHER
+        return self.has_addresses and self.kind is not InterfaceKind.OTHER
 
     @property
     def static_6(self) -> bool:
-        return self.fixed_6 and self.kind is not InterfaceKind.OTHER
+        return self.has_addresses_6 and self.kind is not InterfaceKind.OTHER
 
     @property
     def dhcp(self) -> bool:
@@ -153,7 +153,8 @@ def interfaces(texts: Mapping[str, str]) -> tuple[Interface, ...]:
             static=device.static or device.static_6 or device.name in aliases,
             dhcp=device.dhcp,
             is_port_or_parent=device.member or device.name in parents,
-            keeps_addresses=device.kind is InterfaceKind.OTHER and (device.fixed or device.fixed_6),
+            keeps_addresses=device.kind is InterfaceKind.OTHER
+            and (device.has_addresses or device.has_addresses_6),
         )
         for device in devices
         if not device.alias

@@ -66,7 +66,7 @@ def interfaces(texts: Mapping[str, str]) -> tuple[Interface, ...]:
             by_interface.setdefault(stanza.interface, []).append(stanza)
     starting, physical = ifupdown_sources.starting(texts), ifupdown_sources.physical(texts)
     configured = tuple(
-        _interface(device, its, serves=name in serving, starts=starts)
+        _interface(device, its, is_port_or_parent=name in serving, starts=starts)
         for name, its in by_interface.items()
         if name != "lo"
         for device in physical.get(name, (name,))
@@ -76,7 +76,9 @@ def interfaces(texts: Mapping[str, str]) -> tuple[Interface, ...]:
     return configured + mentioned(members, configured)
 
 
-def _interface(name: str, its: Sequence[Stanza], *, serves: bool, starts: bool) -> Interface:
+def _interface(
+    name: str, its: Sequence[Stanza], *, is_port_or_parent: bool, starts: bool
+) -> Interface:
     static = any(stanza.static for stanza in its)
     hardware = all(stanza.hardware for stanza in its)
     return Interface(
@@ -85,9 +87,9 @@ def _interface(name: str, its: Sequence[Stanza], *, serves: bool, starts: bool) 
         hardware=hardware,
         static=static,
         dhcp=any(stanza.dhcp for stanza in its),
-        is_port_or_parent=serves or any(stanza.is_left for stanza in its),
-        off="" if starts or serves or not hardware else "no auto or allow-hotplug",
-        keeps_addresses=not static and any(stanza.fixed for stanza in its),
+        is_port_or_parent=is_port_or_parent or any(stanza.is_left for stanza in its),
+        off="" if starts or is_port_or_parent or not hardware else "no auto or allow-hotplug",
+        keeps_addresses=not static and any(stanza.has_addresses for stanza in its),
     )
 
 

@@ -72,7 +72,7 @@ class Stanza:
         return [word for words in self._options() if words[0] in names for word in words[1:]]
 
     @property
-    def fixed(self) -> bool:
+    def has_addresses(self) -> bool:
         """Whether it writes addresses down; 0.0.0.0 stands for none."""
         addresses = self.option("address")
         if self.interface in {"", "lo"} or (addresses and all(map(is_zero, addresses))):
@@ -82,7 +82,7 @@ class Stanza:
     @property
     def static(self) -> bool:
         """Whether it writes addresses down that DHCP can replace."""
-        return self.fixed and self.kind is not InterfaceKind.OTHER
+        return self.has_addresses and self.kind is not InterfaceKind.OTHER
 
     @property
     def dhcp(self) -> bool:
@@ -95,12 +95,12 @@ class Stanza:
         """Whether it starts a NIC without an address, and does nothing else with it."""
         if not self.hardware or self.family != "inet" or self.method not in {"manual", "static"}:
             return False
-        return not self.fixed and not any(words[0] in HOOKS for words in self._options())
+        return not self.has_addresses and not any(words[0] in HOOKS for words in self._options())
 
     @property
     def is_left(self) -> bool:
         """Whether it gets what it needs in a way of its own: commands, or PPP."""
-        return self.family == "inet" and not (self.fixed or self.dhcp or self.idle)
+        return self.family == "inet" and not (self.has_addresses or self.dhcp or self.idle)
 
     @property
     def upon(self) -> set[str]:
@@ -114,7 +114,7 @@ class Stanza:
 
     @property
     def kind(self) -> InterfaceKind:
-        """Say what its options make of it, else its name."""
+        """Return what its options make of it, else its name."""
         if self.method in _OTHER_METHODS or set(self.option("use")) & _OTHERS_USED:
             return InterfaceKind.OTHER
         if set(self.option("use")) & _USED:

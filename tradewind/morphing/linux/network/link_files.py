@@ -77,7 +77,7 @@ def read(texts: Mapping[str, str]) -> tuple[LinkFile, ...]:
                              sections.parse(text)))
         for name in sorted(main)
     ]  # fmt: skip
-    return tuple(file for file in found if matching.asks(file.parts))
+    return tuple(file for file in found if matching.has_condition(file.parts))
 
 
 def _in(texts: Mapping[str, str], folder: str) -> Iterator[tuple[str, str]]:

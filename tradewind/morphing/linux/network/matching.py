@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from tradewind.model.mac import read_mac
 from tradewind.morphing.linux.network import sections
 from tradewind.morphing.linux.network.sections import Section
 
@@ -23,7 +24,6 @@ BY_THE_KERNEL: Final = ("eth0", "eth1")
 _TYPES: Final = ("ether",)
 _TRUE: Final = {"1", "yes", "y", "true", "t", "on"}
 _FALSE: Final = {"0", "no", "n", "false", "f", "off"}
-_MAC: Final = re.compile(r"[0-9a-f]{2}([:-])[0-9a-f]{2}(\1[0-9a-f]{2}){4}")
 _DOTTED: Final = re.compile(r"[0-9a-f]{4}(\.[0-9a-f]{4}){2}")
 # Conditions on the host that a move changes, or that cannot be judged from outside.
 _UNCERTAIN: Final = (
@@ -56,15 +56,15 @@ def accepts(globs: Sequence[str], value: str) -> bool:
 
 def addresses(words: Iterable[str]) -> tuple[str, ...]:
     """Read MAC addresses in the three ways that systemd knows; what is none is left out."""
-    found = []
-    for word in words:
-        text = word.lower()
-        if _DOTTED.fullmatch(text):
-            digits = text.replace(".", "")
-            found.append(":".join(digits[place : place + 2] for place in range(0, 12, 2)))
-        elif _MAC.fullmatch(text):
-            found.append(text.replace("-", ":"))
-    return tuple(found)
+    return tuple(filter(None, (read_mac(_with_colons(word.lower())) for word in words)))
+
+
+def _with_colons(word: str) -> str:
+    """Write "5254.0012.3456" as the others."""
+    if not _DOTTED.fullmatch(word):
+        return word
+    digits = word.replace(".", "")
+    return ":".join(digits[place : place + 2] for place in range(0, 12, 2))
 
 
 def condition(parts: Sequence[Section], key: str) -> tuple[str, ...]:
@@ -72,7 +72,7 @@ def condition(parts: Sequence[Section], key: str) -> tuple[str, ...]:
     return patterns(sections.values(parts, "Match", key))
 
 
-def asks(parts: Sequence[Section]) -> bool:
+def has_condition(parts: Sequence[Section]) -> bool:
     """Whether there is a condition at all: a file without one is ignored since systemd 243."""
     keys = {key for part in parts if part.name == "Match" for key in part.keys}
     return any(condition(parts, key) for key in keys)

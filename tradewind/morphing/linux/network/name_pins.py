@@ -76,7 +76,7 @@ def known(
     return _named(texts, present, macs, RuledNic.was_met, LinkFile.former)
 
 
-def given(
+def assigned(
     texts: Mapping[str, str], present: Collection[str], macs: Sequence[str]
 ) -> dict[str, str]:
     """Map MAC addresses to the names that udev is certain to give them in the new machine."""

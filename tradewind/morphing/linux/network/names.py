@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tradewind.morphing.linux.network import early
+from tradewind.morphing.linux.network import early_network
 from tradewind.morphing.linux.network.matching import accepts
 from tradewind.morphing.linux.network.name_pins import PERSISTENT_RULES
 from tradewind.morphing.linux.network.program import (
@@ -17,7 +17,7 @@ from tradewind.morphing.linux.network.program import (
     is_name,
     mentioned,
 )
-from tradewind.morphing.linux.network.survey import Network
+from tradewind.morphing.linux.network.survey import GuestNetwork
 
 __all__: Final = ["PERSISTENT_RULES", "Naming", "configured", "made_up", "naming", "unfit"]
 
@@ -50,7 +50,7 @@ class Naming:
         return tuple(known.get(mac, GuestNic(mac)) for mac in macs)
 
 
-def naming(network: Network, *, guess: bool) -> Naming:
+def naming(network: GuestNetwork, *, guess: bool) -> Naming:
     """Pair the machine's NICs with the names that the guest's configuration uses.
 
     Some names are certain by MAC address. Names that nothing ties to an address are
@@ -77,15 +77,15 @@ def naming(network: Network, *, guess: bool) -> Naming:
     )
 
 
-def _used(network: Network, most: int) -> tuple[str, ...]:
+def _used(network: GuestNetwork, most: int) -> tuple[str, ...]:
     """Name what is configured, and what the initial RAM disk configures, if that are not more."""
     interfaces = network.interfaces
-    before = mentioned(early.names(network.command_lines), interfaces)
+    before = mentioned(early_network.names(network.command_lines), interfaces)
     both = configured((*interfaces, *before))
     return both if len(both) <= most else configured(interfaces)
 
 
-def unfit(network: Network, naming: Naming) -> tuple[str, ...]:
+def unfit(network: GuestNetwork, naming: Naming) -> tuple[str, ...]:
     """List the patterns that no NIC will fit, and that are missed.
 
     Those with fixed addresses or a place are; others only where a NIC is left that nothing
@@ -102,11 +102,11 @@ def unfit(network: Network, naming: Naming) -> tuple[str, ...]:
     )
 
 
-def _configures(network: Network, interface: Interface, nic: GuestNic) -> bool:
+def _configures(network: GuestNetwork, interface: Interface, nic: GuestNic) -> bool:
     return configures(interface, nic, network.unnamed)
 
 
-def _tied(network: Network) -> tuple[GuestNic, ...]:
+def _tied(network: GuestNetwork) -> tuple[GuestNic, ...]:
     known = dict(network.pinned)
     known |= {i.mac: i.name for i in network.interfaces if i.hardware and _pinned(i)}
     found: dict[str, GuestNic] = {}
@@ -117,7 +117,7 @@ def _tied(network: Network) -> tuple[GuestNic, ...]:
     return tuple(found.values())
 
 
-def _fitted(network: Network, macs: Sequence[str], taken: set[str]) -> Iterator[GuestNic]:
+def _fitted(network: GuestNetwork, macs: Sequence[str], taken: set[str]) -> Iterator[GuestNic]:
     """Name NICs that nothing else configures so that the pattern for them holds, if it is one."""
     for mac in macs:
         nic = GuestNic(mac)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ruamel.yaml.comments import CommentedMap
 
+from tradewind.model.mac import read_mac
 from tradewind.morphing.linux.network import netplan_passthrough, networkmanager, yaml_document
 from tradewind.morphing.linux.network.kinds import InterfaceKind, by_name
 from tradewind.morphing.linux.network.matching import DRIVER, accepts
@@ -14,7 +15,6 @@ from tradewind.morphing.linux.network.program import (
     GuestNic,
     Interface,
     Rewritten,
-    address,
     is_name,
 )
 
@@ -75,7 +75,7 @@ class _Definition:
     def mac(self) -> str:
         keys = ("ethernet.mac-address", "802-3-ethernet.mac-address")
         handed_on = netplan_passthrough.value(self.parts, *keys)
-        return address(str(self.match.get("macaddress", ""))) or address(handed_on)
+        return read_mac(str(self.match.get("macaddress", ""))) or read_mac(handed_on)
 
     @property
     def interface_kind(self) -> InterfaceKind:
@@ -88,14 +88,14 @@ class _Definition:
         return InterfaceKind.NIC if is_nic else InterfaceKind.OTHER
 
     @property
-    def fixed(self) -> bool:
+    def has_addresses(self) -> bool:
         handed_on = any(netplan_passthrough.static(self.parts, f) for f in ("ipv4", "ipv6"))
         return handed_on or any(part.get("addresses") for part in self.parts)
 
     @property
     def static(self) -> bool:
         """Whether it has fixed addresses that DHCP can replace."""
-        return self.fixed and self.interface_kind is not InterfaceKind.OTHER
+        return self.has_addresses and self.interface_kind is not InterfaceKind.OTHER
 
     @property
     def dhcp(self) -> bool:
@@ -106,7 +106,7 @@ class _Definition:
 
     @property
     def off(self) -> str:
-        """Say what keeps it off on purpose, if something does."""
+        """Return what keeps it off on purpose, if something does."""
         # YAML 1.1 reads "off" as a truth value.
         mode = str(self.get("activation-mode") or "").lower()
         said = self.get("activation-mode")
@@ -242,7 +242,7 @@ def _interface(definition: _Definition, *, is_port_or_parent: bool) -> Interface
         pattern="" if definition.name else pattern,
         unmet_match=definition.unmet_match,
         off=definition.off,
-        keeps_addresses=definition.fixed and not definition.static,
+        keeps_addresses=definition.has_addresses and not definition.static,
     )
 
 

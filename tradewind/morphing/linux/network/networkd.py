@@ -55,7 +55,7 @@ _KEPT_OFF: Final = {"manual", "down", "always-down"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Network:
+class _NetworkFile:
     """One .network file with its drop-ins, the file first; `made` is what .netdev files make."""
 
     files: tuple[tuple[str, tuple[Section, ...]], ...]
@@ -73,13 +73,13 @@ class _Network:
         return (*self.words("Network", "Address"), *self.words("Address", "Address"))
 
     @property
-    def fixed(self) -> bool:
+    def has_addresses(self) -> bool:
         return bool(self.addresses) or any(part.name == "Address" for part in self.parts)
 
     @property
     def static(self) -> bool:
         """Whether it has fixed addresses that DHCP can replace."""
-        return self.fixed and not self.unmanaged and InterfaceKind.OTHER not in self.kinds
+        return self.has_addresses and not self.unmanaged and InterfaceKind.OTHER not in self.kinds
 
     @property
     def member(self) -> bool:
@@ -99,7 +99,7 @@ class _Network:
 
     @property
     def off(self) -> str:
-        """Say what keeps it off, if something does."""
+        """Return what keeps it off, if something does."""
         policy = sections.value(self.parts, "Link", "ActivationPolicy")
         kept = f"ActivationPolicy={policy}" if policy in _KEPT_OFF else ""
         return "Unmanaged=yes" if self.unmanaged else kept
@@ -121,7 +121,7 @@ class _Network:
         return positive or not self.names
 
     def kind(self, name: str) -> InterfaceKind:
-        """Say what it is that has this name, or fits this pattern."""
+        """Return what it is that has this name, or fits this pattern."""
         kinds, types = (matching.condition(self.parts, key) for key in ("Kind", "Type"))
         if any(not kind.startswith("!") for kind in kinds):
             return InterfaceKind.UPON_NICS if set(kinds) <= _UPON_NICS else InterfaceKind.OTHER
@@ -153,11 +153,12 @@ def to_dhcp(texts: Mapping[str, str]) -> Rewritten:
         serves = network.member or network.carries or network.dhcp
         idle = network.kinds == {InterfaceKind.NIC} and not (serves or network.off)
         if network.static or idle:
-            fixed_6 = any(":" in address for address in network.addresses)
+            has_addresses_6 = any(":" in address for address in network.addresses)
             main, *drop_ins = network.files
-            new[main[0]] = sections.joined(_automatic(main[1], fixed_6=fixed_6))
+            new[main[0]] = sections.joined(_automatic(main[1], has_addresses_6=has_addresses_6))
             new |= {
-                path: sections.joined(_without(parts, fixed_6=fixed_6)) for path, parts in drop_ins
+                path: sections.joined(_without(parts, has_addresses_6=has_addresses_6))
+                for path, parts in drop_ins
             }
     return Rewritten({path: text for path, text in new.items() if text != texts[path]})
 
@@ -167,11 +168,11 @@ def dhcp_config(texts: Mapping[str, str], nics: Sequence[GuestNic]) -> dict[str,
     return {f"{_OURS}{compact(nic.mac)}.network": _FILE.format(mac=nic.mac) for nic in nics}
 
 
-def _networks(texts: Mapping[str, str]) -> tuple[_Network, ...]:
+def _networks(texts: Mapping[str, str]) -> tuple[_NetworkFile, ...]:
     mains = [p for p in texts if p.startswith(FOLDER + "/") and p.endswith(".network")]
     made = _made(texts)
     return tuple(
-        _Network(
+        _NetworkFile(
             tuple(
                 (path, sections.parse(texts[path]))
                 for path in (main, *sorted(p for p in texts if p.startswith(f"{main}.d/")))
@@ -194,7 +195,7 @@ def _made(texts: Mapping[str, str]) -> dict[str, InterfaceKind]:
     return found
 
 
-def _interfaces(network: _Network) -> tuple[Interface, ...]:
+def _interfaces(network: _NetworkFile) -> tuple[Interface, ...]:
     allowed = matching.macs(network.parts)
     unmet = "MACAddress=" if allowed == () else matching.unmet(network.parts)
     return tuple(
@@ -208,18 +209,18 @@ def _interfaces(network: _Network) -> tuple[Interface, ...]:
             pattern=pattern,
             unmet_match=unmet,
             off=network.off,
-            keeps_addresses=network.fixed and not network.static,
+            keeps_addresses=network.has_addresses and not network.static,
         )
         for name, mac, pattern in _identities(network, allowed or ())
     )
 
 
-def _identities(network: _Network, macs: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Say what tells its interfaces: name, address, patterns.
+def _identities(network: _NetworkFile, macs: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Return what tells its interfaces: name, address, patterns.
 
     All conditions hold together: where both are listed, each address has one of the names.
     """
-    if not matching.asks(network.parts):
+    if not matching.has_condition(network.parts):
         return []
     pattern = " ".join(network.globs) if network.has_pattern else ""
     names = network.names
@@ -230,9 +231,9 @@ def _identities(network: _Network, macs: Sequence[str]) -> list[tuple[str, str, 
     return [*((name, "", "") for name in names), *([("", "", pattern)] if pattern else [])]
 
 
-def _without(parts: Sequence[Section], *, fixed_6: bool) -> list[Section]:
+def _without(parts: Sequence[Section], *, has_addresses_6: bool) -> list[Section]:
     """Leave out what belongs to fixed addresses."""
-    addressing = [_ADDRESSING, *([_WITHOUT_ADVERTISEMENTS] if fixed_6 else [])]
+    addressing = [_ADDRESSING, *([_WITHOUT_ADVERTISEMENTS] if has_addresses_6 else [])]
     drop = {"Network": addressing, **{name: [_NOT_FROM_DHCP] for name in _OF_DHCP}}
     left = []
     for part in (part for part in parts if part.name not in _STATIC):
@@ -243,8 +244,8 @@ def _without(parts: Sequence[Section], *, fixed_6: bool) -> list[Section]:
     return left
 
 
-def _automatic(parts: Sequence[Section], *, fixed_6: bool) -> list[Section]:
-    left = _without(parts, fixed_6=fixed_6)
+def _automatic(parts: Sequence[Section], *, has_addresses_6: bool) -> list[Section]:
+    left = _without(parts, has_addresses_6=has_addresses_6)
     for number, part in enumerate(left):
         if part.name == "Network":
             return [*left[:number], part.having("DHCP", "yes"), *left[number + 1 :]]

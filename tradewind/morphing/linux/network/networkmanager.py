@@ -7,13 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tradewind.model.mac import read_mac
 from tradewind.morphing.linux.network import matching, sections
 from tradewind.morphing.linux.network.kinds import InterfaceKind, by_name
 from tradewind.morphing.linux.network.program import (
     GuestNic,
     Interface,
     Rewritten,
-    address,
     compact,
     is_name,
     mentioned,
@@ -86,7 +86,7 @@ class _Profile:
 
     @property
     def mac(self) -> str:
-        return address(
+        return read_mac(
             self.get("ethernet", "mac-address") or self.get("802-3-ethernet", "mac-address")
         )
 
@@ -119,9 +119,9 @@ class _Profile:
 
     def static(self, family: str) -> bool:
         """Whether addresses of one family are written down that DHCP can replace."""
-        return self.fixed(family) and self.kind is not InterfaceKind.OTHER
+        return self.has_addresses(family) and self.kind is not InterfaceKind.OTHER
 
-    def fixed(self, family: str) -> bool:
+    def has_addresses(self, family: str) -> bool:
         """Whether the addresses of one family are written down."""
         own = [part for part in self.parts if part.name == family]
         listed = any(ADDRESS.fullmatch(key) for part in own for key in part.keys)
@@ -129,7 +129,7 @@ class _Profile:
 
 
 def kind(type_: str, name: str) -> InterfaceKind:
-    """Say what a profile of this type, for an interface of this name, configures."""
+    """Return what a profile of this type, for an interface of this name, configures."""
     if type_ in _UPON_NICS:
         return InterfaceKind.UPON_NICS
     is_nic = type_ in _WIRED and by_name(name) is not InterfaceKind.OTHER
@@ -183,7 +183,7 @@ def _is_keyfile(path: str) -> bool:
 
 
 def _parents(profiles: Sequence[_Profile]) -> set[str]:
-    """Say what VLANs and their like name as the interface that carries them."""
+    """Return what VLANs and their like name as the interface that carries them."""
     kinds = ("vlan", "macvlan", "vxlan", "ip-tunnel", "ipvlan")
     return {parent for p in profiles for kind in kinds if (parent := p.get(kind, "parent"))}
 
@@ -206,7 +206,8 @@ def _interface(profile: _Profile, *, is_port_or_parent: bool) -> Interface:
         is_port_or_parent=is_port_or_parent,
         pattern=profile.pattern if profile.wired else "",
         unmet_match=profile.unmet_match,
-        keeps_addresses=not static and (profile.fixed("ipv4") or profile.fixed("ipv6")),
+        keeps_addresses=not static
+        and (profile.has_addresses("ipv4") or profile.has_addresses("ipv6")),
     )
 
 

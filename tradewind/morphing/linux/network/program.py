@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the programs that configure a guest's network have in common.
 
-One module for each program satisfies `Program`. All of them are pure: texts in, texts out.
+One module for each program satisfies `NetworkProgram`. All of them are pure: texts in, texts out.
 """
 
 import re
@@ -13,7 +13,6 @@ from tradewind.morphing.linux.network import matching
 
 # The kernel allows 15 bytes, and almost any character; what configures it allows these.
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
-_MAC: Final = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class Rewritten:
     look: tuple[str, ...] = ()
 
 
-class Program(Protocol):
+class NetworkProgram(Protocol):
     """A program that configures NICs, as far as its files tell."""
 
     @property
@@ -103,12 +102,6 @@ class Program(Protocol):
 def is_name(text: str) -> bool:
     """Whether an interface can have this name: no path, no pattern, nothing that is not printed."""
     return bool(_NAME.fullmatch(text)) and text not in {".", "..", "all", "default"}
-
-
-def address(text: str) -> str:
-    """Read a MAC address as the kernel writes it; "" when it is none."""
-    mac = text.strip().strip("\"'").lower().replace("-", ":")
-    return mac if _MAC.fullmatch(mac) else ""
 
 
 def is_zero(text: str) -> bool:

@@ -5,14 +5,14 @@ from typing import Final
 
 from tradewind.errors import MorphingError
 from tradewind.morphing.linux.network import ifupdown, netplan
-from tradewind.morphing.linux.network.program import GuestNic, Program, configures
-from tradewind.morphing.linux.network.survey import Network
+from tradewind.morphing.linux.network.program import GuestNic, NetworkProgram, configures
+from tradewind.morphing.linux.network.survey import GuestNetwork
 from tradewind.ports import GuestTree
 
 _HINT: Final = "configure this network by hand on the source, or deploy with set_dhcp = false"
 
 
-def prove_asking(guest: GuestTree, network: Network, nics: tuple[GuestNic, ...]) -> None:
+def prove_asking(guest: GuestTree, network: GuestNetwork, nics: tuple[GuestNic, ...]) -> None:
     """Prove that every NIC asks for its address, is part of something, or is kept off on purpose.
 
     `network` is what was read after the change.
@@ -30,7 +30,7 @@ def prove_asking(guest: GuestTree, network: Network, nics: tuple[GuestNic, ...])
     prove_readable(guest, network)
 
 
-def prove_readable(guest: GuestTree, network: Network) -> None:
+def prove_readable(guest: GuestTree, network: GuestNetwork) -> None:
     """Ask the guest's own programs whether they can read their files, where they can say so."""
     for program in network.in_use:
         command = _reading(program, network)
@@ -38,7 +38,7 @@ def prove_readable(guest: GuestTree, network: Network) -> None:
             guest.run(command)
 
 
-def _reading(program: Program, network: Network) -> list[str]:
+def _reading(program: NetworkProgram, network: GuestNetwork) -> list[str]:
     if program is ifupdown:
         names = ifupdown.queried(network.texts)
         return ["ifquery", *names] if names else []

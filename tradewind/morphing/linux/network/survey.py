@@ -8,11 +8,12 @@ from typing import Final
 
 from tradewind.errors import MorphingError
 from tradewind.model.guest import GuestOS
+from tradewind.model.mac import read_mac
 from tradewind.morphing import files
 from tradewind.morphing.linux import systemd
 from tradewind.morphing.linux.boot import commandline
 from tradewind.morphing.linux.network import (
-    early,
+    early_network,
     ifcfg,
     ifupdown,
     ifupdown_sources,
@@ -23,11 +24,11 @@ from tradewind.morphing.linux.network import (
     networkmanager,
     wicked,
 )
-from tradewind.morphing.linux.network.program import Interface, Program, address
+from tradewind.morphing.linux.network.program import Interface, NetworkProgram
 from tradewind.ports import GuestTree
 
 # In the order in which one is chosen for NICs that nothing configures yet.
-PROGRAMS: Final[tuple[Program, ...]] = (
+PROGRAMS: Final[tuple[NetworkProgram, ...]] = (
     netplan, networkmanager, ifcfg, networkd, wicked, ifupdown,
 )  # fmt: skip
 _DEEPEST: Final = 8
@@ -36,7 +37,7 @@ _KERNELS_NAMES: Final = re.compile(r"(?<!\S)net\.ifnames=(0|no|false|off|n|f)(?!
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
+class GuestNetwork:
     """The guest's network: files by path, programs that run, and the NICs it will have.
 
     `present` are those of the asked-for paths that exist, `available` the programs that would run.
@@ -45,7 +46,7 @@ class Network:
 
     texts: Mapping[str, str]
     present: frozenset[str]
-    available: tuple[Program, ...]
+    available: tuple[NetworkProgram, ...]
     macs: tuple[str, ...]
     command_lines: tuple[str, ...] = ()
 
@@ -57,7 +58,7 @@ class Network:
     def pinned(self) -> dict[str, str]:
         """Names of NICs that are certain, by MAC address."""
         udev = name_pins.pinned(self.texts, self.present, self.macs)
-        early_names = early.tied(self.command_lines)
+        early_names = early_network.tied(self.command_lines)
         return {mac: name for mac, name in early_names.items() if mac in self.macs} | udev
 
     @property
@@ -74,7 +75,7 @@ class Network:
         return matching.PREDICTABLE if predictable else matching.BY_THE_KERNEL
 
     @property
-    def in_use(self) -> tuple[Program, ...]:
+    def in_use(self) -> tuple[NetworkProgram, ...]:
         """The programs that run and configure something."""
         return tuple(p for p in self.available if p.interfaces(self.texts))
 
@@ -84,14 +85,14 @@ class Network:
         return tuple(i for program in self.available for i in program.interfaces(self.texts))
 
 
-def survey(guest: GuestTree, os: GuestOS, *more: str) -> Network:
+def survey(guest: GuestTree, os: GuestOS, *more: str) -> GuestNetwork:
     """Read it; `more` are further paths whose presence matters to who asks."""
     needs = [path for program in PROGRAMS for group in program.NEEDS for path in group]
     present = frozenset(files.present(guest, *needs, *name_pins.FACTS, *more))
     units = systemd.states(guest, [p.UNIT for p in PROGRAMS if p.UNIT])
     texts = read(guest, *commandline.EFFECTIVE)
     boot = {path: text for path, text in texts.items() if path.startswith(("/boot/", "/efi/"))}
-    return Network(
+    return GuestNetwork(
         texts={path: text for path, text in texts.items() if path not in boot},
         present=present,
         available=tuple(p for p in PROGRAMS if _runs(p, present, units)),
@@ -105,7 +106,7 @@ def survey(guest: GuestTree, os: GuestOS, *more: str) -> Network:
 def read(guest: GuestTree, *more: str) -> dict[str, str]:
     """Read every file of the guest that says something about its NICs, and `more`."""
     patterns = [pattern for program in PROGRAMS for pattern in program.PATTERNS]
-    texts = files.read(guest, *name_pins.PATTERNS, *early.PATTERNS, *patterns, *more)
+    texts = files.read(guest, *name_pins.PATTERNS, *early_network.PATTERNS, *patterns, *more)
     asked: set[str] = set(ifupdown.PATTERNS)
     # An included file may include others; nobody nests them deeper.
     for _ in range(_DEEPEST):
@@ -117,7 +118,7 @@ def read(guest: GuestTree, *more: str) -> dict[str, str]:
     return texts
 
 
-def _runs(program: Program, present: frozenset[str], units: Mapping[str, str]) -> bool:
+def _runs(program: NetworkProgram, present: frozenset[str], units: Mapping[str, str]) -> bool:
     there = all(any(path in present for path in group) for group in program.NEEDS)
     # Without any of these units the guest has no systemd, or one that cannot be asked.
     enabled = not (program.UNIT and units) or systemd.starts(units.get(program.UNIT, ""))
@@ -125,7 +126,7 @@ def _runs(program: Program, present: frozenset[str], units: Mapping[str, str]) -
 
 
 def _addresses(macs: Sequence[str]) -> tuple[str, ...]:
-    read_macs = tuple(address(mac) for mac in macs)
+    read_macs = tuple(read_mac(mac) for mac in macs)
     if "" in read_macs or len(set(read_macs)) < len(read_macs):
         raise MorphingError(
             f"the machine's NICs have addresses that do not tell them apart: {', '.join(macs)}",

@@ -103,7 +103,7 @@ class _WickedFile:
         return (members | ports | parents) - {""}
 
     @property
-    def fixed(self) -> bool:
+    def has_addresses(self) -> bool:
         """Whether addresses are written down; YaST gives ports 0.0.0.0, which stands for none."""
         return any(
             _ADDRESS.fullmatch(key) and value and not is_zero(value)
@@ -113,7 +113,7 @@ class _WickedFile:
     @property
     def static(self) -> bool:
         """Whether addresses are written down that DHCP can replace."""
-        return self.fixed and self.kind is not InterfaceKind.OTHER
+        return self.has_addresses and self.kind is not InterfaceKind.OTHER
 
     @property
     def protocol(self) -> str:
@@ -135,7 +135,7 @@ def interfaces(texts: Mapping[str, str]) -> tuple[Interface, ...]:
             static=device.static,
             dhcp=device.dhcp,
             is_port_or_parent=device.name in serving,
-            keeps_addresses=device.fixed and not device.static,
+            keeps_addresses=device.has_addresses and not device.static,
         )
         for device in devices
     )

@@ -58,7 +58,7 @@ def _yaml() -> YAML:
 
 
 def _sequences(like: str) -> tuple[int, int]:
-    """Say how far a dash is from its key, and what follows it from the dash."""
+    """Return how far a dash is from its key, and what follows it from the dash."""
     match = _KEY_AND_ITEM.search(like)
     if match is None or len(match[2]) < len(match[1]):
         return 2, 2

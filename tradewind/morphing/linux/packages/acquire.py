@@ -9,7 +9,7 @@ from tradewind.errors import PackageError
 from tradewind.model.guest import Family, GuestOS, MorphOptions, Outcome
 from tradewind.morphing.linux.packages import dnf, folder, zypper
 from tradewind.morphing.linux.packages.apt import Apt
-from tradewind.morphing.linux.packages.rpm import Front, Rpm
+from tradewind.morphing.linux.packages.rpm import PackageFrontend, Rpm
 from tradewind.ports import GuestTree, PackageSystem
 
 
@@ -25,7 +25,7 @@ def system_of(guest: GuestTree, os: GuestOS) -> PackageSystem:
     """Return what installs software in this guest; PackageError when we do not know it."""
     if os.family is Family.DEBIAN:
         return Apt(guest)
-    front: Front | None = None
+    front: PackageFrontend | None = None
     if os.family is Family.RED_HAT:
         front = dnf.front(guest)
     elif os.family is Family.SUSE:

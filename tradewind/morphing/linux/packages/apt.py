@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from tradewind.errors import MorphingError, PackageError
-from tradewind.model.guest import Reach
+from tradewind.model.guest import ChrootAccess
 from tradewind.morphing.linux.packages.commands import INSTALL_TIMEOUT, UPDATE_TIMEOUT, patiently
-from tradewind.morphing.linux.packages.failure import Signs, explain
+from tradewind.morphing.linux.packages.failure import FailureSigns, explain
 from tradewind.morphing.tree import tail
 from tradewind.ports import GuestTree
 from tradewind.shell_programs import program
@@ -47,7 +47,7 @@ _STATES: Final = (
     "${db:Status-Status}\\t${Package}\\t${Version}\\t${Architecture}\\n",
 )  # fmt: skip
 
-_SIGNS: Final = Signs(
+_SIGNS: Final = FailureSigns(
     unreachable=("Could not resolve", "Temporary failure", "Unable to connect", "timed out"),
     not_found=("Unable to locate package", "has no installation candidate"),
     repositories="/etc/apt/sources.list*",
@@ -68,7 +68,7 @@ def _alone(folder: str) -> Sequence[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Package:
+class _DpkgPackage:
     """One line of dpkg's own table."""
 
     state: str
@@ -151,7 +151,7 @@ class Apt:
         self, apt: Sequence[str], packages: Sequence[str], update: Sequence[str], *, network: bool
     ) -> None:
         before = self._packages()
-        reach = Reach.NETWORK if network else Reach.DISKS
+        reach = ChrootAccess.NETWORK if network else ChrootAccess.DISKS
         updated = patiently(self.guest, update, UPDATE_TIMEOUT, reach)
         install = [*apt, "install", "--no-install-recommends", *packages]
         argv = ["sh", "-c", _INSTALL, "sh", *install]
@@ -160,13 +160,13 @@ class Apt:
             self._undo(before)
             raise explain(packages, (updated, done), _SIGNS, network=network)
 
-    def _undo(self, before: Sequence[_Package]) -> None:
+    def _undo(self, before: Sequence[_DpkgPackage]) -> None:
         """Take away exactly what is new, and finish what dpkg was interrupted in."""
         self.guest.run(
             [*_QUIETLY, "dpkg", "--configure", "-a", "--force-confold", "--force-confdef"],
             timeout=INSTALL_TIMEOUT,
             check=False,
-            reach=Reach.DISKS,
+            reach=ChrootAccess.DISKS,
         )
         there = {p.name for p in before if not p.gone}
         remembered = {p.name for p in before if p.gone}
@@ -184,7 +184,7 @@ class Apt:
                 "mend the package database on the source (`apt-get -f install`), transfer again",
             )
 
-    def _packages(self, *patterns: str) -> tuple[_Package, ...]:
+    def _packages(self, *patterns: str) -> tuple[_DpkgPackage, ...]:
         said = self.guest.run([*_STATES, *patterns], check=False)
         lines = [line.split("\t") for line in said.stdout.splitlines()]
-        return tuple(_Package(*words) for words in lines if len(words) == 4)
+        return tuple(_DpkgPackage(*words) for words in lines if len(words) == 4)

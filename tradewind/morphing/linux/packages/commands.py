@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tradewind.errors import LateError
-from tradewind.model.guest import Reach
+from tradewind.model.guest import ChrootAccess
 from tradewind.ports import Completed, GuestTree
 
 # Emulated workers need minutes for what takes seconds elsewhere.
@@ -17,7 +17,7 @@ LATE: Final = 124
 
 
 def patiently(
-    guest: GuestTree, argv: Sequence[str], timeout: float, reach: Reach = Reach.DISKS
+    guest: GuestTree, argv: Sequence[str], timeout: float, reach: ChrootAccess = ChrootAccess.DISKS
 ) -> Completed:
     """Run a command; one that did not end in time is one that failed, and says so.
 

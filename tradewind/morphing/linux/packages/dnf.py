@@ -7,7 +7,7 @@ from typing import Final
 
 from tradewind.morphing import files
 from tradewind.morphing.linux.packages import closure
-from tradewind.morphing.linux.packages.failure import Signs
+from tradewind.morphing.linux.packages.failure import FailureSigns
 from tradewind.ports import GuestTree
 
 # yum is another name for dnf where there is dnf; microdnf is for guests that have neither.
@@ -23,7 +23,7 @@ _PATIENCE: Final = (
     "--setopt=keepcache=1",
 )  # fmt: skip
 
-_SIGNS: Final = Signs(
+_SIGNS: Final = FailureSigns(
     unreachable=(
         "Failed to download metadata", "Could not resolve host", "Couldn't resolve host",
         "Curl error", "All mirrors were tried", "Cannot find a valid baseurl",
@@ -45,7 +45,7 @@ class Dnf:
     name: str
 
     @property
-    def signs(self) -> Signs:
+    def signs(self) -> FailureSigns:
         """What dnf, yum and microdnf print; seen with dnf 4.14."""
         return _SIGNS
 

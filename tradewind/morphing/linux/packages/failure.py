@@ -14,7 +14,7 @@ _FOLDER: Final = "name a folder of prepared packages (`tradewind packages prepar
 
 
 @dataclass(frozen=True, slots=True)
-class Signs:
+class FailureSigns:
     """What a package system says for each reason, where its remedies are; `good` is no failure."""
 
     unreachable: tuple[str, ...]
@@ -25,7 +25,11 @@ class Signs:
 
 
 def explain(
-    packages: Sequence[str], commands: Sequence[Completed], signs: Signs, *, network: bool = True
+    packages: Sequence[str],
+    commands: Sequence[Completed],
+    signs: FailureSigns,
+    *,
+    network: bool = True,
 ) -> PackageError:
     """Tell the three reasons apart by what the commands printed, the last of them in full."""
     said = "\n".join(f"{done.stderr}\n{done.stdout}" for done in commands)

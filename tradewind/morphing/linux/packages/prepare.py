@@ -39,7 +39,7 @@ class DownloadRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class _Means:
+class _Downloader:
     """A program, what it leaves behind, and what is asked of it when nobody says."""
 
     program: str
@@ -83,7 +83,7 @@ def _check(order: DownloadRequest) -> None:
         )
 
 
-def _means(order: DownloadRequest) -> _Means:
+def _means(order: DownloadRequest) -> _Downloader:
     kinds = {path.suffix for path in order.sources}
     if kinds <= _APT_SOURCES:
         candidates = [_APT]
@@ -186,6 +186,6 @@ def _run(argv: Sequence[str]) -> None:
         )
 
 
-_APT: Final = _Means("apt-get", ".deb", _apt, (*_ALWAYS, "isc-dhcp-client"))
-_DNF: Final = _Means("dnf", ".rpm", _dnf)
-_ZYPPER: Final = _Means("zypper", ".rpm", _zypper)
+_APT: Final = _Downloader("apt-get", ".deb", _apt, (*_ALWAYS, "isc-dhcp-client"))
+_DNF: Final = _Downloader("dnf", ".rpm", _dnf)
+_ZYPPER: Final = _Downloader("zypper", ".rpm", _zypper)

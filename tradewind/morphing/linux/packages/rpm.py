@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from tradewind.errors import MorphingError, PackageError
-from tradewind.model.guest import Reach
+from tradewind.model.guest import ChrootAccess
 from tradewind.morphing.linux.packages.commands import INSTALL_TIMEOUT, UPDATE_TIMEOUT, patiently
-from tradewind.morphing.linux.packages.failure import Signs, explain
+from tradewind.morphing.linux.packages.failure import FailureSigns, explain
 from tradewind.ports import Completed, GuestTree
 from tradewind.shell_programs import program
 
@@ -29,7 +29,7 @@ _MARK: Final = "/run/tradewind-rpm-attempt"
 _NEEDED_BY: Final = re.compile(r"is needed by \(installed\) (\S+)")
 
 
-class Front(Protocol):
+class PackageFrontend(Protocol):
     """The program that finds packages and what they need: dnf, zypper."""
 
     @property
@@ -38,7 +38,7 @@ class Front(Protocol):
         ...
 
     @property
-    def signs(self) -> Signs:
+    def signs(self) -> FailureSigns:
         """What it says for each reason to fail."""
         ...
 
@@ -60,7 +60,7 @@ class Rpm:
     """A guest whose packages are rpm's; satisfies `ports.PackageSystem`."""
 
     guest: GuestTree
-    front: Front
+    front: PackageFrontend
     suffix: str = ".rpm"
 
     @property
@@ -84,9 +84,13 @@ class Rpm:
         """Install from the guest's own repositories, without what is only recommended."""
         before = self._begin()
         refresh = self.front.refresh()
-        said = [patiently(self.guest, refresh, UPDATE_TIMEOUT, Reach.NETWORK)] if refresh else []
+        said = (
+            [patiently(self.guest, refresh, UPDATE_TIMEOUT, ChrootAccess.NETWORK)]
+            if refresh
+            else []
+        )
         argv = self.front.install(packages)
-        done = patiently(self.guest, argv, INSTALL_TIMEOUT, Reach.NETWORK)
+        done = patiently(self.guest, argv, INSTALL_TIMEOUT, ChrootAccess.NETWORK)
         self._judge(packages, before, (*said, done), network=True)
 
     def install_from(self, folder: str, *packages: str) -> None:
@@ -155,7 +159,7 @@ class Rpm:
             if there:
                 patiently(self.guest, ["rpm", "-e", *flags, *there], INSTALL_TIMEOUT)
         argv = ["sh", "-c", _SWEEP, "sh", _MARK, *_CACHES]
-        patiently(self.guest, argv, UPDATE_TIMEOUT, Reach.FILES)
+        patiently(self.guest, argv, UPDATE_TIMEOUT, ChrootAccess.FILES)
         left = sorted({name for name, _ in self._table()} - set(old))
         if left:
             raise MorphingError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tradewind.morphing import files
-from tradewind.morphing.linux.packages.failure import Signs
+from tradewind.morphing.linux.packages.failure import FailureSigns
 from tradewind.ports import GuestTree
 
 _PROGRAM: Final = "/usr/bin/zypper"
@@ -25,7 +25,7 @@ enabled=1
 gpgcheck=0
 """
 
-_SIGNS: Final = Signs(
+_SIGNS: Final = FailureSigns(
     unreachable=(
         "Could not resolve host", "Connection failed", "Could not refresh the repositories",
         "Valid metadata not found", "Timeout exceeded", "Skipping repository",
@@ -46,7 +46,7 @@ class Zypper:
     name: str = "zypper"
 
     @property
-    def signs(self) -> Signs:
+    def signs(self) -> FailureSigns:
         """What zypper prints; seen with 1.14."""
         return _SIGNS
 

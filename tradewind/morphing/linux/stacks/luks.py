@@ -8,7 +8,7 @@ from typing import Final
 
 from tradewind.model.guest import FileSystem, Layer, LayerKind
 from tradewind.model.guest_keys import GuestKeys
-from tradewind.morphing.wording import plain
+from tradewind.plain_text import printable
 from tradewind.ports import Remote
 from tradewind.shell_programs import program
 
@@ -57,7 +57,7 @@ def _why(rest: str, keys: GuestKeys, container: FileSystem) -> str:
         return "no passphrase was given for it"
     if status == _WRONG_KEY:
         return f"no key of “{keys.origin}” fits"
-    return plain(said.strip()) or f"cryptsetup ended with status {status}"
+    return printable(said.strip()) or f"cryptsetup ended with status {status}"
 
 
 def rename(remote: Remote, names: Mapping[str, str]) -> None:

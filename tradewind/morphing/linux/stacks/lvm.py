@@ -16,7 +16,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from tradewind.model.guest import FileSystem, Layer, LayerKind
-from tradewind.morphing.wording import plain
+from tradewind.plain_text import printable
 from tradewind.ports import Remote
 from tradewind.shell_programs import program
 
@@ -28,7 +28,7 @@ _LIST_GROUPS: Final = program(__file__, "lvm_configure.sh", "lvm_groups.sh")
 _ACTIVATE: Final = program(__file__, "lvm_configure.sh", "lvm_activate.sh")
 
 
-class _Group(BaseModel):
+class _LvmGroup(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     vg_uuid: str
@@ -38,7 +38,7 @@ class _Group(BaseModel):
     vg_exported: str = ""
 
 
-class _Volume(BaseModel):
+class _LogicalVolume(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
     vg_uuid: str
@@ -70,7 +70,9 @@ def activate(
     devices = [member.device for member in members]
     said = remote.run(["sh", "-c", _LIST_GROUPS, "sh", *devices], timeout=120, check=False)
     if said.status != 0:
-        return Activated({}, frozenset(), dict.fromkeys(devices, plain(said.stderr.strip())), ())
+        return Activated(
+            {}, frozenset(), dict.fromkeys(devices, printable(said.stderr.strip())), ()
+        )
     groups, rest = _groups(said.stdout)
     refusal = {
         g.vg_uuid: why
@@ -78,7 +80,7 @@ def activate(
         if g.vg_uuid not in active and (why := _refusal(g, groups, rest))
     }
     usable = [group for group in groups if group.vg_uuid not in refusal]
-    notes = [f"volume group {plain(g.vg_name)} lacks {g.vg_missing_pv_count} physical volumes"
+    notes = [f"volume group {printable(g.vg_name)} lacks {g.vg_missing_pv_count} physical volumes"
              for g in usable if g.vg_missing_pv_count]  # fmt: skip
     if not usable:
         why = "; ".join(refusal.values()) or "LVM finds no volume group on it"
@@ -100,18 +102,18 @@ def activate(
     return Activated(layers, frozenset(snapshots), {}, tuple(notes))
 
 
-def _groups(said: str) -> tuple[list[_Group], str]:
+def _groups(said: str) -> tuple[list[_LvmGroup], str]:
     """Read the report, and return what was printed after it."""
     start = said.find("{")
     if start < 0:
         return [], said
     report, end = json.JSONDecoder().raw_decode(said[start:])
     rows = [row for part in report["report"] for row in part.get("vg", ())]
-    return [_Group.model_validate(row) for row in rows], said[start + end :]
+    return [_LvmGroup.model_validate(row) for row in rows], said[start + end :]
 
 
-def _refusal(group: _Group, groups: Sequence[_Group], mapped: str) -> str:
-    name = plain(group.vg_name)
+def _refusal(group: _LvmGroup, groups: Sequence[_LvmGroup], mapped: str) -> str:
+    name = printable(group.vg_name)
     compact = group.vg_uuid.replace("-", "")
     if re.search(rf"^LVM-{re.escape(compact)}", mapped, re.MULTILINE):
         return (
@@ -128,8 +130,8 @@ def _refusal(group: _Group, groups: Sequence[_Group], mapped: str) -> str:
 
 
 def _activated(
-    remote: Remote, groups: Sequence[_Group], devices: Sequence[str]
-) -> tuple[list[_Volume], list[str]]:
+    remote: Remote, groups: Sequence[_LvmGroup], devices: Sequence[str]
+) -> tuple[list[_LogicalVolume], list[str]]:
     system_ids = ", ".join(sorted({f'"{g.vg_systemid}"' for g in groups if g.vg_systemid}))
     prefixes = [g.vg_name.replace("-", "--") + "-" for g in groups]
     select = " || ".join(f"vg_uuid={group.vg_uuid}" for group in groups)
@@ -138,6 +140,6 @@ def _activated(
     ).stdout
     complaints, _, report = said.partition("--\n")
     rows = [row for part in json.loads(report)["report"] for row in part.get("lv", ())]
-    return [_Volume.model_validate(row) for row in rows], [
-        f"LVM: {plain(line.strip())}" for line in complaints.splitlines()[:10] if line.strip()
+    return [_LogicalVolume.model_validate(row) for row in rows], [
+        f"LVM: {printable(line.strip())}" for line in complaints.splitlines()[:10] if line.strip()
     ]

@@ -8,7 +8,7 @@ from typing import Final
 
 from tradewind.model.guest import FileSystem, Layer, LayerKind
 from tradewind.morphing.linux.blockdevices import place
-from tradewind.morphing.wording import plain
+from tradewind.plain_text import printable
 from tradewind.ports import Remote
 from tradewind.shell_programs import program
 
@@ -42,7 +42,7 @@ def assemble(remote: Remote, members: Sequence[FileSystem]) -> Assembled:
     ):
         facts = _facts(text)
         if status != "0":
-            why = plain(facts.get("SAID", "mdadm does not say why"))
+            why = printable(facts.get("SAID", "mdadm does not say why"))
             refused |= {member.device: f"its array cannot be started: {why}" for member in array}
             continue
         layers[device] = _layer(facts, device)
@@ -69,6 +69,6 @@ def _degraded(facts: Mapping[str, str], members: Sequence[FileSystem], layer: La
         return []
     there = ", ".join(place(member) for member in members)
     return [
-        f"array {plain(layer.name or layer.uuid)} ({facts.get('MD_LEVEL', 'md')}) is degraded: "
+        f"array {printable(layer.name or layer.uuid)} ({facts.get('MD_LEVEL', 'md')}) is degraded: "
         f"{missing} of {facts.get('MD_DEVICES', '?')} members missing; there is {there}"
     ]

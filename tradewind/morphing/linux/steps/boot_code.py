@@ -5,7 +5,14 @@ import base64
 from dataclasses import dataclass
 from typing import Final
 
-from tradewind.model.guest import GuestDisk, GuestOS, MorphOptions, Outcome, PartitionTable, Reach
+from tradewind.model.guest import (
+    ChrootAccess,
+    GuestDisk,
+    GuestOS,
+    MorphOptions,
+    Outcome,
+    PartitionTable,
+)
 from tradewind.model.machine import FirmwareKind
 from tradewind.ports import GuestTree
 
@@ -22,7 +29,7 @@ _READ: Final = 'dd if="$1" bs=512 skip="$2" count=1 2>/dev/null | base64'
 
 
 @dataclass(frozen=True, slots=True)
-class _Start:
+class _BootCode:
     """What one disk starts with; `lacking` says why it starts nothing, "" when it does."""
 
     loader: str
@@ -30,7 +37,7 @@ class _Start:
 
 
 def applies_to(os: GuestOS, options: MorphOptions) -> bool:
-    """Say whether the machine starts by BIOS; for UEFI another step does it."""
+    """Return whether the machine starts by BIOS; for UEFI another step does it."""
     return os.firmware is FirmwareKind.BIOS and bool(os.disks)
 
 
@@ -46,40 +53,42 @@ def apply(guest: GuestTree, os: GuestOS, options: MorphOptions) -> Outcome:
     return Outcome(changed=False, done=False, summary=f"disk 1 {starts[0].lacking}", remedy=remedy)
 
 
-def _start(guest: GuestTree, disk: GuestDisk) -> _Start:
+def _start(guest: GuestTree, disk: GuestDisk) -> _BootCode:
     first = _sector(guest, disk, 0)
     if len(first) < _SECTOR or first[-2:] != _SIGNATURE:
-        return _Start("", "has no boot sector")
+        return _BootCode("", "has no boot sector")
     if not any(first[:_CODE]):
-        return _Start("", "has no code in its boot sector")
+        return _BootCode("", "has no code in its boot sector")
     if b"GRUB" in first[:_CODE]:
         return _grub(guest, disk, first)
     return _generic(guest, disk, first)
 
 
-def _grub(guest: GuestTree, disk: GuestDisk, first: bytes) -> _Start:
+def _grub(guest: GuestTree, disk: GuestDisk, first: bytes) -> _BootCode:
     if disk.table is PartitionTable.GPT and not disk.bios_boot:
-        return _Start("", "has GRUB's first sector, but no BIOS boot partition for the rest of it")
+        return _BootCode(
+            "", "has GRUB's first sector, but no BIOS boot partition for the rest of it"
+        )
     core = _sector(guest, disk, int.from_bytes(first[_CORE], "little"))
     if not any(core):
-        return _Start("", "has GRUB's first sector, but not the rest of it")
-    return _Start("GRUB")
+        return _BootCode("", "has GRUB's first sector, but not the rest of it")
+    return _BootCode("GRUB")
 
 
-def _generic(guest: GuestTree, disk: GuestDisk, first: bytes) -> _Start:
+def _generic(guest: GuestTree, disk: GuestDisk, first: bytes) -> _BootCode:
     """Follow code that starts the active partition."""
     for number in range(4):
         entry = first[_TABLE + 16 * number : _TABLE + 16 * (number + 1)]
         if entry[0] == _ACTIVE:
             begin = int.from_bytes(entry[8:12], "little")
             if _sector(guest, disk, begin)[-2:] == _SIGNATURE:
-                return _Start(f"code that starts partition {number + 1}")
-            return _Start("", f"starts partition {number + 1}, which has no boot sector")
-    return _Start("a boot loader that we do not know")
+                return _BootCode(f"code that starts partition {number + 1}")
+            return _BootCode("", f"starts partition {number + 1}, which has no boot sector")
+    return _BootCode("a boot loader that we do not know")
 
 
 def _sector(guest: GuestTree, disk: GuestDisk, number: int) -> bytes:
     # Beyond the end of the disk there is nothing; a hostile number leads there.
     argv = ["sh", "-c", _READ, "sh", disk.device, str(min(number, 2**40))]
-    said = guest.run(argv, reach=Reach.DISKS)
+    said = guest.run(argv, reach=ChrootAccess.DISKS)
     return base64.b64decode(said.stdout)

@@ -21,7 +21,7 @@ _UNITS: Final = (
 
 
 def applies_to(os: GuestOS, options: MorphOptions) -> bool:
-    """Say whether we know how the guest's packages are installed."""
+    """Return whether we know how the guest's packages are installed."""
     return os.family is not Family.UNKNOWN
 
 

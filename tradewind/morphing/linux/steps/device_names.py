@@ -74,7 +74,7 @@ def _lasting(path: str, text: str, os: GuestOS) -> str:
 
 
 def _left(texts: Mapping[str, str], os: GuestOS) -> str:
-    """Say what stays as it is and why, for a person to look at."""
+    """Return what stays as it is and why, for a person to look at."""
     reasons: dict[str, list[str]] = {}
     for path, text in texts.items():
         for name in devices.left(path, text):

@@ -11,7 +11,7 @@ from tradewind.morphing import backup, files
 from tradewind.morphing.linux import packages
 from tradewind.morphing.linux.boot import commandline
 from tradewind.morphing.linux.network import (
-    early,
+    early_network,
     ifcfg,
     ifupdown,
     name_pins,
@@ -19,8 +19,8 @@ from tradewind.morphing.linux.network import (
     readback,
     wicked,
 )
-from tradewind.morphing.linux.network.program import GuestNic, Program, Rewritten, configures
-from tradewind.morphing.linux.network.survey import Network, survey
+from tradewind.morphing.linux.network.program import GuestNic, NetworkProgram, Rewritten, configures
+from tradewind.morphing.linux.network.survey import GuestNetwork, survey
 from tradewind.ports import GuestTree
 
 # What ifupdown calls for "inet dhcp", in its order of preference.
@@ -41,7 +41,7 @@ class _Done:
 
 
 def applies_to(os: GuestOS, options: MorphOptions) -> bool:
-    """Say whether the operator wants DHCP, and the machine has NICs."""
+    """Return whether the operator wants DHCP, and the machine has NICs."""
     return options.set_dhcp and bool(os.macs)
 
 
@@ -74,11 +74,11 @@ def apply(guest: GuestTree, os: GuestOS, options: MorphOptions) -> Outcome:
     return _outcome(network, done)
 
 
-def _outcome(network: Network, done: _Done) -> Outcome:
+def _outcome(network: GuestNetwork, done: _Done) -> Outcome:
     programs = ", ".join(program.NAME for program in network.in_use)
     changed = ", ".join(dict.fromkeys(done.changed))
     summary = f"changed {changed}" if changed else "is so"
-    told = early.told(network.command_lines, network.texts)
+    told = early_network.told(network.command_lines, network.texts)
     return Outcome(
         changed=bool(done.changed),
         summary=f"{programs}: {summary}",
@@ -87,7 +87,7 @@ def _outcome(network: Network, done: _Done) -> Outcome:
     )
 
 
-def _left_alone(network: Network) -> Iterator[str]:
+def _left_alone(network: GuestNetwork) -> Iterator[str]:
     """Tell of interfaces that have no question to ask, or must not."""
     kept = {i.name or i.pattern or i.mac for i in network.interfaces if i.keeps_addresses} - {"lo"}
     if kept:
@@ -114,9 +114,11 @@ def _ask_early(guest: GuestTree) -> list[str]:
     """
     changed = []
     lines = files.read(guest, *commandline.EFFECTIVE, *commandline.LASTING)
-    new_texts = {p: commandline.changed_everywhere(p, t, early.with_dhcp) for p, t in lines.items()}
-    confs = files.read(guest, *early.PATTERNS)
-    new_texts |= {path: early.conf_with_dhcp(text) for path, text in confs.items()}
+    new_texts = {
+        p: commandline.changed_everywhere(p, t, early_network.with_dhcp) for p, t in lines.items()
+    }
+    confs = files.read(guest, *early_network.PATTERNS)
+    new_texts |= {path: early_network.conf_with_dhcp(text) for path, text in confs.items()}
     for path, new in new_texts.items():
         if new != (lines | confs)[path]:
             backup.rewrite(guest, path, new)
@@ -124,11 +126,11 @@ def _ask_early(guest: GuestTree) -> list[str]:
     return changed
 
 
-def _nics(network: Network) -> tuple[GuestNic, ...]:
+def _nics(network: GuestNetwork) -> tuple[GuestNic, ...]:
     return names.naming(network, guess=True).all(network.macs)
 
 
-def _configure_the_rest(guest: GuestTree, network: Network, done: _Done) -> None:
+def _configure_the_rest(guest: GuestTree, network: GuestNetwork, done: _Done) -> None:
     """Configure NICs that nothing configures, by the program that configures the others."""
     left = tuple(
         nic
@@ -151,7 +153,7 @@ def _configure_the_rest(guest: GuestTree, network: Network, done: _Done) -> None
     done.changed += dhcp_config
 
 
-def _refuse_to_take_ports(network: Network) -> None:
+def _refuse_to_take_ports(network: GuestNetwork) -> None:
     """Refuse where a bridge, bond or VLAN would lose a NIC that it found by the old hardware."""
     unfit = names.unfit(network, names.naming(network, guess=True))
     lost = [
@@ -166,18 +168,18 @@ def _refuse_to_take_ports(network: Network) -> None:
         )
 
 
-def _by_name(program: Program, network: Network) -> bool:
+def _by_name(program: NetworkProgram, network: GuestNetwork) -> bool:
     """Whether it finds an interface by its name, and by nothing else."""
     return program in {ifupdown, wicked} or (program is ifcfg and not network.has(_NETWORKMANAGER))
 
 
-def _named(nics: Sequence[GuestNic], network: Network) -> tuple[GuestNic, ...]:
+def _named(nics: Sequence[GuestNic], network: GuestNetwork) -> tuple[GuestNic, ...]:
     taken = {*names.configured(network.interfaces), *network.pinned.values()}
     pinned = names.made_up([nic.mac for nic in nics if not nic.name], taken)
     return (*(nic for nic in nics if nic.name), *pinned)
 
 
-def _lacks_client(network: Network) -> bool:
+def _lacks_client(network: GuestNetwork) -> bool:
     """Whether ifupdown or the older initscripts have no DHCP client to call."""
     calling = any(
         p is ifupdown or (p is ifcfg and not network.has(_NETWORKMANAGER))

@@ -22,7 +22,7 @@ _MDADM: Final = ("/etc/mdadm/mdadm.conf", "/etc/mdadm.conf")
 
 
 def applies_to(os: GuestOS, options: MorphOptions) -> bool:
-    """Say whether the system stands on such layers."""
+    """Return whether the system stands on such layers."""
     kinds = {layer.kind for layer in _layers(os)}
     return LayerKind.MD in kinds or (os.family is Family.DEBIAN and LayerKind.LUKS in kinds)
 

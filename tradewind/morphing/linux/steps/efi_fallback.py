@@ -28,7 +28,7 @@ _SAME: Final = 'cd "$1" && cmp -s "$2" "$3"'
 
 
 def applies_to(os: GuestOS, options: MorphOptions) -> bool:
-    """Say whether the guest starts from an EFI system partition."""
+    """Return whether the guest starts from an EFI system partition."""
     return os.firmware is FirmwareKind.UEFI or _partition(os) is not None
 
 

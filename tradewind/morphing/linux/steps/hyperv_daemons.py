@@ -7,7 +7,7 @@ from tradewind.model.guest import GuestOS, MorphOptions, Outcome
 from tradewind.morphing.linux import foreign
 from tradewind.ports import GuestTree
 
-TOOLS: Final = foreign.Tools(
+TOOLS: Final = foreign.PlatformTools(
     name="Hyper-V daemons",
     packages=("hyperv-daemons*", "hypervkvpd", "hypervvssd", "hypervfcopyd", "hyper-v"),
     units=(

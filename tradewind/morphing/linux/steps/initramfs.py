@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tradewind.errors import MorphingError
-from tradewind.model.guest import GuestOS, MorphOptions, Outcome, Reach
+from tradewind.model.guest import ChrootAccess, GuestOS, MorphOptions, Outcome
 from tradewind.morphing import backup
 from tradewind.morphing.linux.boot import builders, devices, kernel_install, kernels, unified
 from tradewind.morphing.linux.boot.builders import Builder, ImageContents
-from tradewind.morphing.linux.boot.kernels import TIMEOUT, KernelVersion, Stack
-from tradewind.morphing.linux.boot.unified import Unifier
+from tradewind.morphing.linux.boot.kernels import TIMEOUT, KernelVersion, RootStack
+from tradewind.morphing.linux.boot.unified import UnifiedImageBuilder
 from tradewind.morphing.linux.network import name_pins
 from tradewind.morphing.tree import tail
 from tradewind.ports import GuestTree
@@ -45,7 +45,7 @@ class _Work:
 
     os: GuestOS
     fit: tuple[KernelVersion, ...]
-    stack: Stack
+    stack: RootStack
     outdated: dict[str, list[str]]
     rebuilt: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
@@ -91,7 +91,7 @@ def apply(guest: GuestTree, os: GuestOS, options: MorphOptions) -> Outcome:
     return _outcome(work, stale, found)
 
 
-def _contents(stale: Sequence[KernelVersion], stack: Stack) -> ImageContents:
+def _contents(stale: Sequence[KernelVersion], stack: RootStack) -> ImageContents:
     drivers = dict.fromkeys(d for kernel in stale for d in kernel.loadable(stack))
     parameters = {parameter for kernel in stale for parameter in kernel.parameters}
     return ImageContents(tuple(drivers), stack, tuple(sorted(parameters)))
@@ -131,7 +131,7 @@ def _rebuild(
     work.rebuilt.append(kernel.version)
 
 
-def _unifier(guest: GuestTree, kernel: KernelVersion, work: _Work) -> Unifier | None:
+def _unifier(guest: GuestTree, kernel: KernelVersion, work: _Work) -> UnifiedImageBuilder | None:
     """Find what makes unified images, before anything is built; None where there are none."""
     if not kernel.unified:
         return None
@@ -141,7 +141,11 @@ def _unifier(guest: GuestTree, kernel: KernelVersion, work: _Work) -> Unifier | 
 
 
 def _unify(
-    guest: GuestTree, builder: Builder, unifier: Unifier, kernel: KernelVersion, work: _Work
+    guest: GuestTree,
+    builder: Builder,
+    unifier: UnifiedImageBuilder,
+    kernel: KernelVersion,
+    work: _Work,
 ) -> None:
     initrd = next(iter(kernel.plain), f"{_FOR_UNIFIED}{kernel.version}")
     try:
@@ -167,7 +171,7 @@ def _build(
             f"{needed // MiB + 1} MiB are needed",
             "remove old kernels on the source, and transfer again",
         )
-    done = guest.run(argv, timeout=TIMEOUT, check=False, reach=Reach.DISKS)
+    done = guest.run(argv, timeout=TIMEOUT, check=False, reach=ChrootAccess.DISKS)
     if done.status != 0:
         raise MorphingError(
             f"{maker} could not build the image of {kernel.version}\n{tail(done)}",

@@ -8,10 +8,10 @@ from typing import Final
 from tradewind.errors import MorphingError
 from tradewind.model.guest import GuestOS, MorphOptions, Outcome
 from tradewind.morphing import files
-from tradewind.morphing.linux.network import early, name_pins, names
+from tradewind.morphing.linux.network import early_network, name_pins, names
 from tradewind.morphing.linux.network.names import Naming
 from tradewind.morphing.linux.network.program import GuestNic
-from tradewind.morphing.linux.network.survey import Network, read, survey
+from tradewind.morphing.linux.network.survey import GuestNetwork, read, survey
 from tradewind.ports import GuestTree
 
 # ifcfg files and netplan's; ifupdown's hooks and options. Format: ethtool(8).
@@ -22,7 +22,7 @@ _ETHTOOL: Final = re.compile(
 
 
 def applies_to(os: GuestOS, options: MorphOptions) -> bool:
-    """Say whether the machine's NICs are known."""
+    """Return whether the machine's NICs are known."""
     return bool(os.macs)
 
 
@@ -36,7 +36,9 @@ def apply(guest: GuestTree, os: GuestOS, options: MorphOptions) -> Outcome:
     naming = names.naming(network, guess=options.set_dhcp)
     if not options.set_dhcp:
         _refuse_guessing(network, naming)
-    told = [] if options.set_dhcp else list(early.told(network.command_lines, network.texts))
+    told = (
+        [] if options.set_dhcp else list(early_network.told(network.command_lines, network.texts))
+    )
     if not naming.nics:
         return _nothing_to_tie(naming, told)
     wanted = name_pins.written(network.texts, network.present, naming.nics, network.macs)
@@ -48,7 +50,7 @@ def apply(guest: GuestTree, os: GuestOS, options: MorphOptions) -> Outcome:
     return Outcome(changed=bool(changed), summary=summary, remedy=remedy)
 
 
-def _refuse_guessing(network: Network, naming: Naming) -> None:
+def _refuse_guessing(network: GuestNetwork, naming: Naming) -> None:
     if naming.unpaired:
         raise MorphingError(
             f"the guest configures {', '.join(naming.unpaired)}, which nothing ties to a MAC "
@@ -76,7 +78,7 @@ def _nothing_to_tie(naming: Naming, told: Sequence[str]) -> Outcome:
     return Outcome(changed=False, summary=summary, remedy="; ".join(told))
 
 
-def _remedies(naming: Naming, network: Network) -> list[str]:
+def _remedies(naming: Naming, network: GuestNetwork) -> list[str]:
     found = []
     guessed = [nic.name for nic in naming.paired] if len(network.macs) > 1 else []
     if guessed:
@@ -111,8 +113,8 @@ def _unpaired(naming: Naming) -> str:
     )
 
 
-def _prove(guest: GuestTree, network: Network, nics: Sequence[GuestNic]) -> None:
-    given = name_pins.given(read(guest), network.present, network.macs)
+def _prove(guest: GuestTree, network: GuestNetwork, nics: Sequence[GuestNic]) -> None:
+    given = name_pins.assigned(read(guest), network.present, network.macs)
     for nic in nics:
         if given.get(nic.mac) != nic.name:
             raise MorphingError(

@@ -18,7 +18,7 @@ _HOLD_UP: Final = ("google-startup-scripts.service", "google-shutdown-scripts.se
 
 
 def applies_to(os: GuestOS, options: MorphOptions) -> bool:
-    """Say whether the guest can be asked for its packages."""
+    """Return whether the guest can be asked for its packages."""
     return os.family is not Family.UNKNOWN
 
 

@@ -7,7 +7,7 @@ from tradewind.model.guest import GuestOS, MorphOptions, Outcome
 from tradewind.morphing.linux import foreign
 from tradewind.ports import GuestTree
 
-TOOLS: Final = foreign.Tools(
+TOOLS: Final = foreign.PlatformTools(
     name="Parallels tools",
     packages=("parallels-guest-tools*", "prl-vmguest*"),
     units=(

@@ -16,7 +16,7 @@ _FILES: Final = (
 
 
 def applies_to(os: GuestOS, options: MorphOptions) -> bool:
-    """Say whether the names are fixed by the step before: it needs to know the NICs."""
+    """Return whether the names are fixed by the step before: it needs to know the NICs."""
     return bool(os.macs)
 
 

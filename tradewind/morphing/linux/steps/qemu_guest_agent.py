@@ -26,7 +26,7 @@ _FORBIDDEN: Final = re.compile(
 
 
 def applies_to(os: GuestOS, options: MorphOptions) -> bool:
-    """Say whether we know how the guest's packages are installed."""
+    """Return whether we know how the guest's packages are installed."""
     return os.family is not Family.UNKNOWN
 
 
@@ -70,6 +70,6 @@ def _will_start(guest: GuestTree) -> bool:
 
 
 def _forbidden(guest: GuestTree) -> str:
-    """Say what the guest's own settings keep the host from asking (guest-exec, often)."""
+    """Return what the guest's own settings keep the host from asking (guest-exec, often)."""
     found = _FORBIDDEN.findall(files.read(guest, _SETTINGS).get(_SETTINGS, ""))
     return f"; {_SETTINGS} restricts it: {' '.join(found)[:300]}" if found else ""

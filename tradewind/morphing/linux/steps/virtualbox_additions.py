@@ -7,7 +7,7 @@ from tradewind.model.guest import GuestOS, MorphOptions, Outcome
 from tradewind.morphing.linux import foreign
 from tradewind.ports import GuestTree
 
-TOOLS: Final = foreign.Tools(
+TOOLS: Final = foreign.PlatformTools(
     name="VirtualBox guest additions",
     packages=("virtualbox-guest-*", "virtualbox-ose-guest-*", "VirtualBox-guest-additions"),
     units=(

@@ -7,7 +7,7 @@ from tradewind.model.guest import GuestOS, MorphOptions, Outcome
 from tradewind.morphing.linux import foreign
 from tradewind.ports import GuestTree
 
-TOOLS: Final = foreign.Tools(
+TOOLS: Final = foreign.PlatformTools(
     name="Xen guest tools",
     packages=("xe-guest-utilities*", "xen-guest-agent"),
     units=("xe-daemon.service", "xe-linux-distribution.service", "xen-guest-agent.service"),

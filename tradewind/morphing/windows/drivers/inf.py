@@ -35,7 +35,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class InfSection:
     """All lines under one name, which may be in the file more than once."""
 
     name: str
@@ -45,7 +45,7 @@ class Section:
 class Inf:
     """A parsed file. Names of sections and keys are compared without regard to capital letters."""
 
-    def __init__(self, sections: Iterable[Section]) -> None:
+    def __init__(self, sections: Iterable[InfSection]) -> None:
         self.sections = tuple(sections)
         self._by_name = {section.name.lower(): section for section in self.sections}
         self._strings = self._all_strings()
@@ -129,7 +129,7 @@ def parse(text: str) -> Inf:
             lines = sections.setdefault(name.lower(), (name, []))[1]
         elif line := _line(words):
             lines.append(line)
-    return Inf(Section(name, tuple(found)) for name, found in sections.values())
+    return Inf(InfSection(name, tuple(found)) for name, found in sections.values())
 
 
 # A character of a line, and whether it stood in quotes: there "," ";" "=" and "\" mean nothing.

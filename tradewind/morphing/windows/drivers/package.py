@@ -11,7 +11,7 @@ from tradewind.errors import OptionError
 from tradewind.morphing.windows.drivers.inf import REMEDY, Inf, Line
 from tradewind.morphing.windows.drivers.target import Target
 from tradewind.morphing.windows.hives.values import Kind, Value, binary, dword, expand_sz, sz
-from tradewind.morphing.wording import plain
+from tradewind.plain_text import printable
 
 # The class of SCSI and RAID controllers, which a driver of boot disks has.
 SCSI_ADAPTER: Final = "{4d36e97b-e325-11ce-bfc1-08002be10318}"
@@ -41,7 +41,7 @@ class RegistryValue:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class DriverService:
     """The driver as a service. `binary` is a file's name; `values` and `events` are what is set.
 
     `values` are below the service's key, `events` below that of its event source.
@@ -73,7 +73,7 @@ class DriverPackage:
     section: str
     ids: tuple[HardwareId, ...]
     files: tuple[str, ...]
-    service: Service
+    service: DriverService
 
     @property
     def boots(self) -> bool:
@@ -91,7 +91,7 @@ def package(name: str, inf: Inf, target: Target) -> DriverPackage:
 
 class _Package:
     def __init__(self, name: str, inf: Inf, target: Target) -> None:
-        self._name = plain(name)
+        self._name = printable(name)
         self._inf = inf
         self._target = target
 
@@ -140,7 +140,7 @@ class _Package:
         for name in names:
             if self._inf.has(name):
                 return name
-        raise self._refuse(f"has no section {plain(base)}")
+        raise self._refuse(f"has no section {printable(base)}")
 
     def _class_guid(self) -> str:
         guid = self._inf.one("Version", "ClassGUID")
@@ -170,7 +170,7 @@ class _Package:
     def _file(self, name: str) -> str:
         """Refuse a file's name that could lead out of its folder."""
         if not _FILE.fullmatch(name) or name.strip(" .") == "":
-            raise self._refuse(f"names a file {plain(name)!r}, which is no file name")
+            raise self._refuse(f"names a file {printable(name)!r}, which is no file name")
         return name
 
     def _files(self, section: str) -> Iterator[str]:
@@ -192,19 +192,19 @@ class _Package:
     def _default_folder(self) -> str:
         return self._inf.one("DestinationDirs", "DefaultDestDir")
 
-    def _service(self, section: str) -> Service:
+    def _service(self, section: str) -> DriverService:
         for values in self._inf.all_of(f"{section}.Services", "AddService"):
             name, flags, service, events = (*values, "", "", "", "")[:4]
             if name and service and self._number(flags or "0", "AddService") & _OWN_SERVICE:
                 return self._described(name, service, events)
         raise self._refuse(f"installs no service in {section}.Services")
 
-    def _described(self, name: str, section: str, events: str) -> Service:
+    def _described(self, name: str, section: str, events: str) -> DriverService:
         def number(key: str) -> int:
             return self._number(self._inf.one(section, key), f"{key} of {section}")
 
         binary_path = self._inf.one(section, "ServiceBinary")
-        return Service(
+        return DriverService(
             name=self._file(name),
             type=number("ServiceType"),
             start=number("StartType"),
@@ -219,7 +219,7 @@ class _Package:
         try:
             return int(text, 0)
         except ValueError:
-            raise self._refuse(f"has no number as {plain(what)}") from None
+            raise self._refuse(f"has no number as {printable(what)}") from None
 
     def _registry(self, section: str) -> Iterator[RegistryValue]:
         """Read what AddReg says of the key that is its own (HKR)."""

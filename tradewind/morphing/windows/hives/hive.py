@@ -15,7 +15,7 @@ from tradewind.morphing.windows.hives.libhivex import Handle
 from tradewind.morphing.windows.hives.replay import Replayed, replayed
 from tradewind.morphing.windows.hives.values import Value
 from tradewind.morphing.windows.hives.walk import SEGMENT
-from tradewind.morphing.wording import plain
+from tradewind.plain_text import printable
 from tradewind.private_folders import private_folder
 
 _NOTHING: Final = Value(-1, b"")
@@ -37,8 +37,8 @@ class Change:
     def __str__(self) -> str:
         if self.whole_key:
             return f"{self.path} removed"
-        was = f" (was {plain(str(self.before))})" if self.before else ""
-        return f"{self.path}: {self.name or '(default)'} = {plain(str(self.after))}{was}"
+        was = f" (was {printable(str(self.before))})" if self.before else ""
+        return f"{self.path}: {self.name or '(default)'} = {printable(str(self.after))}{was}"
 
 
 class Hive:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradewind.errors import OptionError
-from tradewind.morphing.windows.drivers.inf import Inf, Line, Section, parse, read, render
+from tradewind.morphing.windows.drivers.inf import Inf, InfSection, Line, parse, read, render
 
 TEXT = """\
 ; [Version]
@@ -118,7 +118,7 @@ KEYLESS = st.builds(Line, st.none(), st.lists(WORDS, min_size=1, max_size=4).map
 @settings(deadline=None, max_examples=30)
 @given(
     st.lists(
-        st.builds(Section, WORDS, st.lists(KEYED | KEYLESS, max_size=4).map(tuple)),
+        st.builds(InfSection, WORDS, st.lists(KEYED | KEYLESS, max_size=4).map(tuple)),
         max_size=4,
         unique_by=lambda section: section.name.lower(),
     ).map(Inf)

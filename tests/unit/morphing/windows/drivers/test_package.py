@@ -11,9 +11,9 @@ from tradewind.model.windows import Architecture, Product
 from tradewind.morphing.windows.drivers.inf import parse
 from tradewind.morphing.windows.drivers.package import (
     DriverPackage,
+    DriverService,
     HardwareId,
     RegistryValue,
-    Service,
     package,
 )
 from tradewind.morphing.windows.drivers.target import Target
@@ -44,7 +44,7 @@ def test_storage_driver_as_its_inf_describes_it() -> None:
             HardwareId("PCI\\VEN_1AF4&DEV_1042", 1),
         ),
         files=("viostor.sys",),
-        service=Service(
+        service=DriverService(
             name="viostor",
             type=1,
             start=0,

@@ -179,7 +179,7 @@ def _tag(element: Element, name: str) -> str:
 
 
 def _owner(element: Element) -> str:
-    """Say whose a piece is: of which disk, NIC or other element."""
+    """Return whose a piece is: of which disk, NIC or other element."""
     disk = next(element.iterancestors("disk"), None)
     nic = next(element.iterancestors("interface"), None)
     parent = element.getparent()

@@ -6,7 +6,7 @@ Libvirt itself judges in tests/unit/host/target/test_objections.py; these are ol
 
 import pytest
 
-from tradewind.domainxml import pieces
+from tradewind.domainxml import omissions
 from tradewind.domainxml.document import parse, to_text
 
 DOMAIN = """<domain type="kvm"><name>a</name>
@@ -28,7 +28,7 @@ DOMAIN = """<domain type="kvm"><name>a</name>
 
 def left_out(*unknown: str, keys: str = "no") -> list[tuple[str, str]] | None:
     """Leave out what a libvirt refuses that does not know these words."""
-    found = pieces.refused(
+    found = omissions.refused(
         DOMAIN.format(keys=keys), lambda xml: not any(word in xml for word in unknown)
     )
     return None if found is None else [(each.path, each.what) for each in found]
@@ -92,6 +92,6 @@ def test_pieces_are_taken_out_by_the_places_that_they_had() -> None:
         "pm",
         "a/@b",
     ]
-    pieces.without(domain, places)
+    omissions.without(domain, places)
     assert [disk.find("serial") for disk in domain.iterfind("devices/disk")] == [None, None]
     assert 'sockets="1" clusters="1"' in to_text(domain)

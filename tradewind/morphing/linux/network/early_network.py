@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from tradewind.morphing.linux.network import assignments, matching
+from tradewind.model.mac import read_mac
+from tradewind.morphing.linux.network import assignments
 from tradewind.morphing.linux.network.kinds import InterfaceKind, by_name
 from tradewind.morphing.linux.network.program import is_name
 
@@ -30,8 +31,8 @@ _HOST, _DEVICE, _METHOD = 4, 5, 6
 
 def tied(command_lines: Sequence[str]) -> dict[str, str]:
     """Map MAC addresses to the names that ifname= gives them in the initial RAM disk."""
-    found = {mac.lower(): name for line in command_lines for name, mac in _TIE.findall(line)}
-    return {mac: name for mac, name in found.items() if matching.addresses([mac])}
+    found = {read_mac(mac): name for line in command_lines for name, mac in _TIE.findall(line)}
+    return {mac: name for mac, name in found.items() if mac}
 
 
 def names(command_lines: Sequence[str]) -> tuple[str, ...]:
@@ -50,7 +51,7 @@ def conf_with_dhcp(text: str) -> str:
     return _CONF.sub(lambda match: match[1] + _asking(match[2]), text)
 
 
-def fixed(line: str) -> tuple[str, ...]:
+def static_words(line: str) -> tuple[str, ...]:
     """List the words of a command line that give a fixed address."""
     return tuple(f"ip={word}" for word in _WORD.findall(line) if _is_fixed(_fields(word)))
 
@@ -66,7 +67,7 @@ def is_believed_first(command_lines: Sequence[str]) -> bool:
 
 def told(command_lines: Sequence[str], texts: Mapping[str, str]) -> Iterator[str]:
     """Tell what is configured in the initial RAM disk and stays."""
-    words = dict.fromkeys(word for line in command_lines for word in fixed(line))
+    words = dict.fromkeys(word for line in command_lines for word in static_words(line))
     if words:
         yield f"the kernel's command line gives a fixed address: {', '.join(words)}"
     mainframe = dict.fromkeys(word for line in command_lines for word in _MAINFRAME.findall(line))
