@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from deployments.stored_options import stored_options
 from tradewind.model.options import OptionOverrides
 
 if TYPE_CHECKING:
@@ -14,12 +15,10 @@ if TYPE_CHECKING:
 @contextmanager
 def ledger_of(options: str, overrides: OptionOverrides | None = None) -> "Iterator[Ledger]":
     """Lend the ledger; NotFoundError names the blocks of options that there are."""
-    from blocks.loading import load_block  # noqa: PLC0415 - Prefect takes seconds to import
-    from blocks.provider_options import ProviderOptionsBlock  # noqa: PLC0415
-    from tradewind.ledger import open_ledger  # noqa: PLC0415
+    from tradewind.ledger import open_ledger  # noqa: PLC0415 - it takes half a second to import
     from tradewind.ledger.database import seen  # noqa: PLC0415
 
-    stored = load_block(ProviderOptionsBlock, options).options()
+    stored = stored_options(options)
     chosen = stored.with_overrides(overrides) if overrides else stored
     with open_ledger(seen(chosen.sqlite_database_file)) as ledger:
         yield ledger

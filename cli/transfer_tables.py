@@ -48,10 +48,16 @@ def standings(
     outages: Sequence[OpenOutage] = (),
 ) -> list[Standing]:
     """Put the ledger's replicas and what Prefect has stored together; replicas first."""
-    return [
-        *(_of_replica(each, schedule_of(each, stored), now, outages) for each in replicas),
-        *_never_run(replicas, stored),
-    ]
+    own: dict[tuple[object, ...], list[Stored]] = {}
+    for each in stored:
+        own.setdefault(each.place(), []).append(each)
+    away = {(each.source, each.destination, each.machine_id): each for each in outages}
+    found = []
+    for replica in replicas:
+        near = [each for place in replica.places() for each in own.get(place, ())]
+        known = _of_replica(replica, schedule_of(replica, near), now, away.get(replica.place))
+        found.append(known)
+    return [*found, *_never_run(replicas, stored)]
 
 
 def schedule_of(replica: ReplicaState, stored: Sequence[Stored]) -> Stored | None:
@@ -61,24 +67,23 @@ def schedule_of(replica: ReplicaState, stored: Sequence[Stored]) -> Stored | Non
 
 
 def _of_replica(
-    replica: ReplicaState, own: Stored | None, now: datetime, outages: Sequence[OpenOutage]
+    replica: ReplicaState, own: Stored | None, now: datetime, outage: OpenOutage | None
 ) -> Standing:
     behind = lag(replica.consistent, now)
     late = is_late(behind, own.request.get("lag_warning") if own else None)
-    key = (replica.machine_id, replica.source, replica.destination)
-    open_one = [e for e in outages if (e.machine_id, e.source, e.destination) == key]
     known = {
         **replica.model_dump(),
         "lag_seconds": behind,
         "late": late,
-        "outage": open_one[0] if open_one else None,
+        "outage": outage,
     }
     return Standing.model_validate({**known, **_of_stored(own)})
 
 
 def _never_run(replicas: Sequence[ReplicaState], stored: Sequence[Stored]) -> Iterator[Standing]:
+    ran = {place for replica in replicas for place in replica.places()}
     for each in stored:
-        if each.is_transfer and not any(each.is_of(replica) for replica in replicas):
+        if each.is_transfer and each.place() not in ran:
             asked = {key: each.request[key] for key in ("machine", "source", "destination")}
             yield Standing.model_validate({**asked, **_of_stored(each)})
 

@@ -20,7 +20,10 @@ from cli.options import (
 from cli.parsing import source_kind
 from cli.printing import console, moment, show, show_all
 from cli.transfer_tables import standings, status_table, tell_of_outages
-from cli.worker_note import tell_of_missing_worker
+from cli.worker_note import tell, tell_of_missing_worker
+from deployments.advice import outgrown_sqlite
+from deployments.stored_options import stored_options
+from deployments.stored_transfers import StoredTransfers
 from tradewind.model.groups import GroupReport, GroupRequest, MachineSelection
 from tradewind.reports.groups import group_markdown
 
@@ -84,14 +87,12 @@ def group_request(
 
 def status(options: Options = "default", json: Json = False) -> None:
     """Show each replica's lag and next scheduled run."""
-    from deployments.stored_transfers import registration  # noqa: PLC0415
     from tradewind.ledger import kept  # noqa: PLC0415
 
     with ledger_of(options) as ledger:
         replicas, outages = ledger.replicas(), ledger.outages.open()
         waiting = kept.all_kept(ledger)
-    with registration() as stored:
-        found = standings(replicas, stored.all(), datetime.now(UTC), outages)
+    found = standings(replicas, StoredTransfers().all(), datetime.now(UTC), outages)
     if not json:
         tell_of_outages(outages)
     there = [each for each in found if each.machine_id is not None]
@@ -103,5 +104,7 @@ def status(options: Options = "default", json: Json = False) -> None:
             style="red",
             markup=False,
         )
-    if not json and any(each.when and not each.paused for each in found):
+    coming = [each for each in found if each.when and not each.paused]
+    if coming and not json:
         tell_of_missing_worker()
+        tell(outgrown_sqlite(len(coming), stored_options(options).sqlite_database_file))

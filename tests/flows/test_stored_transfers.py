@@ -14,8 +14,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 
 import cli.main
-import tradewind.host.connection
-from deployments.stored_transfers import Registration
+import deployments.places
+from deployments.stored_transfers import StoredTransfers
 from tests.fakes.flow_stage import Stage
 from tests.fakes.libvirt_fakes import FakeConnection
 from tests.fakes.prefect_server import Server
@@ -40,7 +40,7 @@ def pool() -> Iterator[None]:
     with get_client(sync_client=True) as client:
         client.create_work_pool(WorkPoolCreate(name="tradewind", type="process"))
         yield
-        stored = Registration(client)
+        stored = StoredTransfers()
         for each in stored.all():
             stored.delete(each)
         client.delete_work_pool("tradewind")
@@ -60,7 +60,7 @@ def ready(
     def connect(_access: HostAccess) -> Iterator[FakeConnection]:
         yield stage.host
 
-    monkeypatch.setattr(tradewind.host.connection, "connect", connect)
+    monkeypatch.setattr(deployments.places, "connect", connect)
     yield stage
     Path(place).unlink(missing_ok=True)
 

@@ -27,6 +27,10 @@ class ReplicaState(Record):
         """Source, destination and the machine's id: what a transfer is known by."""
         return self.source, self.destination, self.machine_id
 
+    def places(self) -> tuple[tuple[str, str, str], ...]:
+        """Give the same with either word that a request may have for the machine."""
+        return (self.source, self.destination, self.machine), self.place
+
 
 class PastRun(Record):
     """A run that worked on a replica, and how it ended; RUNNING until it has."""

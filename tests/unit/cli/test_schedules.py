@@ -11,7 +11,8 @@ from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from rich.console import Console
 from rich.table import Table
 
-from cli.commands.schedules import read_schedule, schedule_table
+from cli.commands.schedules import schedule_table
+from cli.due import read_schedule
 from cli.transfer_tables import Standing, schedule_of, standings, status_table, transfer_table
 from deployments.stored import Stored
 from tradewind.errors import OptionError
