@@ -33,6 +33,7 @@ from tradewind.units import GiB
 from tradewind.waiting import wait_for
 
 _START: Final = 180
+_LOG: Final = "server.log"
 _DISKS: Final = ("sda", "sdb")
 _RUNS: Final = 20
 _NOW: Final = "2026-01-01 00:00:00"
@@ -63,9 +64,12 @@ def server(folder: Path) -> Iterator[Mapping[str, str]]:
     url = f"http://127.0.0.1:{port}/api"
     argv = [sys.executable, "-m", "prefect", "server", "start", "--host=127.0.0.1"]
     environment = os.environ | settings("server") | {"PREFECT_HOME": str(folder)}
-    with subprocess.Popen(
-        [*argv, f"--port={port}"], env=environment, stdout=subprocess.DEVNULL
-    ) as process:
+    with (
+        (folder / _LOG).open("wb") as log,
+        subprocess.Popen(
+            [*argv, f"--port={port}"], env=environment, stdout=log, stderr=log
+        ) as process,
+    ):
         try:
             wait_for(lambda: _answers(f"{url}/health"), "Prefect's server answers", _START)
             yield os.environ | {"PREFECT_API_URL": url, "PREFECT_HOME": str(folder)}
@@ -108,7 +112,7 @@ def write_list(path: Path, count: int) -> None:
     """Write the file that is registered: every fourth machine comes due at two each night."""
     lines = ["machine,name,cron,every"]
     for number in range(count):
-        when = "0 2 * * *," if number % 4 == 0 else ",15m"
+        when = "0 2 * * *," if number % 4 == 0 else ",4h"
         lines.append(f"{name_of(number)},{name_of(number)},{when}")
     path.write_text("\n".join(lines) + "\n")
 
@@ -157,7 +161,9 @@ def main() -> None:
                 seconds = timed(environment, words)
                 print(f"{shown}: {seconds:.1f} s", flush=True)
                 table.add_row(shown, f"{seconds:.1f}")
+        locked = (folder / _LOG).read_text(errors="replace").count("database is locked")
     Console(width=120).print(table)
+    print(f"the server said {locked} times that its database is locked")
     print(f"{count} transfers; {machine}, after: {os.getloadavg()[0]:.1f}")
 
 

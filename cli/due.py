@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """When something comes due: what --cron, --timezone, --every and --exact say."""
 
+import functools
 import importlib
 import re
 from datetime import UTC, datetime, timedelta
@@ -51,6 +52,8 @@ def words_of(schedule: "Schedule", cron: str | None) -> str:
     return f"{said}: “{cron}”, up to 10 min later by its name (--exact: in that minute)"
 
 
+# To read one takes milliseconds: Prefect (3.8) lists all time zones for it.
+@functools.cache
 def read_schedule(cron: str | None, timezone: str, every: str | None) -> "Schedule":
     """Read when: cron fields with a time zone, or an interval; OptionError names what is wrong."""
     from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule  # noqa: PLC0415

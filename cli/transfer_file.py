@@ -70,9 +70,20 @@ def _rows(path: Path, for_all: Row) -> Iterator[tuple[int, Row]]:
         _require_columns(path, rows.fieldnames or ())
         for row in rows:
             cells = {str(column): str(cell or "").strip() for column, cell in row.items()}
-            yield rows.line_num, {**for_all, **{key: cell for key, cell in cells.items() if cell}}
+            yield rows.line_num, _with(for_all, {key: cell for key, cell in cells.items() if cell})
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise OptionError(f"{path} cannot be read: {error}", "name a CSV file in UTF-8") from None
+
+
+def _with(for_all: Row, own: Row) -> Row:
+    """Let a line's own words stand instead of those for all, and be it when it comes due."""
+    dues = ("cron", "every")
+    kept = {
+        column: word
+        for column, word in for_all.items()
+        if column not in dues or not any(due in own for due in dues)
+    }
+    return {**kept, **own}
 
 
 def _delimiter(text: str) -> str:

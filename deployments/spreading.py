@@ -38,7 +38,7 @@ def spread(schedule: CronSchedule | IntervalSchedule, name: str) -> CronSchedule
     share = _share(name)
     if isinstance(schedule, IntervalSchedule):
         offset = timedelta(seconds=int(share * schedule.interval.total_seconds()))
-        return IntervalSchedule(interval=schedule.interval, anchor_date=_EPOCH + offset)
+        return schedule.model_copy(update={"anchor_date": _EPOCH + offset})
     line = _WORDS.get(schedule.cron, schedule.cron)
     minutes = _minutes(line)
     room = min(SPREAD, *_gaps(minutes), _HOUR - max(minutes)) if minutes else 0

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from cli import completion
 from cli.commands.groups import group_request
 from cli.due import Cron, Every, Exact, TimeZone, due, words_of
 from cli.options import (
@@ -32,7 +33,12 @@ from tradewind.errors import OptionError
 schedule_app = typer.Typer(help="Scheduled transfers of machines and groups.", no_args_is_help=True)
 console = Console()
 
-Name = Annotated[str, typer.Argument(help="Name of the schedule; see `schedule list`.")]
+Name = Annotated[
+    str,
+    typer.Argument(
+        help="Name of the schedule; see `schedule list`.", autocompletion=completion.transfers
+    ),
+]
 
 
 @schedule_app.command("add-group")
