@@ -9,6 +9,7 @@ needed.
 
 import argparse
 import os
+import resource
 import socket
 import sqlite3
 import subprocess
@@ -19,8 +20,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -56,9 +58,30 @@ def name_of(number: int) -> str:
     return f"web{number:04}"
 
 
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The environment in which commands find a server, and its process."""
+
+    environment: Mapping[str, str]
+    pid: int
+
+    def cpu(self) -> float:
+        """Return the seconds of a processor that it has taken so far (proc_pid_stat(5))."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+class Taken(NamedTuple):
+    """Seconds that a command took: by the clock, and of a processor, itself and the server."""
+
+    clock: float
+    command: float
+    server: float
+
+
 @contextmanager
-def server(folder: Path) -> Iterator[Mapping[str, str]]:
-    """Lend an environment in which commands find a server of their own; it begins empty."""
+def server(folder: Path) -> Iterator[Server]:
+    """Lend a server; what it keeps begins empty."""
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = str(free.getsockname()[1])
     url = f"http://127.0.0.1:{port}/api"
@@ -72,7 +95,8 @@ def server(folder: Path) -> Iterator[Mapping[str, str]]:
     ):
         try:
             wait_for(lambda: _answers(f"{url}/health"), "Prefect's server answers", _START)
-            yield os.environ | {"PREFECT_API_URL": url, "PREFECT_HOME": str(folder)}
+            names = {"PREFECT_API_URL": url, "PREFECT_HOME": str(folder)}
+            yield Server(os.environ | names, process.pid)
         finally:
             process.terminate()
 
@@ -117,14 +141,19 @@ def write_list(path: Path, count: int) -> None:
     path.write_text("\n".join(lines) + "\n")
 
 
-def timed(environment: Mapping[str, str], words: Sequence[str]) -> float:
-    """Run a command, and return the seconds that it took."""
-    begun = time.monotonic()
+def timed(there: Server, words: Sequence[str]) -> Taken:
+    """Run a command, and say what it took."""
+    begun, before, served = time.monotonic(), _of_children(), there.cpu()
     subprocess.run(
-        [sys.executable, "-m", "cli.main", *words], env=environment, check=False,
+        [sys.executable, "-m", "cli.main", *words], env=there.environment, check=False,
         stdout=subprocess.DEVNULL,
     )  # fmt: skip
-    return time.monotonic() - begun
+    return Taken(time.monotonic() - begun, _of_children() - before, there.cpu() - served)
+
+
+def _of_children() -> float:
+    taken = resource.getrusage(resource.RUSAGE_CHILDREN)  # the server has not ended yet
+    return taken.ru_utime + taken.ru_stime
 
 
 def commands(listed: Path, count: int) -> Iterator[list[str]]:
@@ -146,21 +175,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.fleet", description=__doc__)
     parser.add_argument("--count", type=int, default=1000, help="number of transfers")
     count = parser.parse_args().count
-    table = Table("command", "seconds")
+    table = Table("command", "seconds", "CPU: command", "CPU: server")
     machine = results.machine()
     with tempfile.TemporaryDirectory(prefix="tradewind-fleet-") as name:
         folder = Path(name)
         place, listed = folder / "ledger.sqlite", folder / "fleet.csv"
         write_list(listed, count)
-        with server(folder) as environment:
-            timed(environment, ["setup"])
-            timed(environment, ["options", "set", f"sqlite_database_file={place}"])
+        with server(folder) as there:
+            timed(there, ["setup"])
+            timed(there, ["options", "set", f"sqlite_database_file={place}"])
             fill_ledger(place, count)
             for words in commands(listed, count):
                 shown = " ".join(words).replace(str(listed), listed.name)
-                seconds = timed(environment, words)
-                print(f"{shown}: {seconds:.1f} s", flush=True)
-                table.add_row(shown, f"{seconds:.1f}")
+                taken = timed(there, words)
+                print(f"{shown}: {taken.clock:.1f} s", flush=True)
+                table.add_row(shown, *(f"{seconds:.1f}" for seconds in taken))
         locked = (folder / _LOG).read_text(errors="replace").count("database is locked")
     Console(width=120).print(table)
     print(f"the server said {locked} times that its database is locked")
