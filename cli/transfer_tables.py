@@ -113,6 +113,24 @@ def status_table(found: Sequence[Standing]) -> Table:
     return table
 
 
+def has_failed(each: Standing) -> bool:
+    """Whether the last run on a replica ended badly, or its process died."""
+    return each.run_state in {RunState.FAILED, RunState.ABANDONED}
+
+
+def totals(found: Sequence[Standing]) -> str:
+    """Count replicas in a line."""
+    counted = {
+        "late": sum(each.late for each in found),
+        "failed in their last run": sum(map(has_failed, found)),
+        "without a schedule of their own that is on": sum(
+            not each.when or each.paused for each in found
+        ),
+    }
+    replicas = "1 replica" if len(found) == 1 else f"{len(found)} replicas"
+    return ", ".join((replicas, *(f"{count} {what}" for what, count in counted.items())))
+
+
 def transfer_table(found: Sequence[Standing]) -> Table:
     """Lay out transfers: what is stored, and what there is a replica of."""
     table = Table("transfer", "machine", "from → to", "schedule", "replica", "last run", "next run")
