@@ -28,7 +28,9 @@ class TransferRequest(Record):
         "block “Tradewind Disk Images”.",
     )
     source_kind: SourceKind = Field(
-        SourceKind.LIBVIRT, title="Kind of source", description="Which of the two Source names."
+        SourceKind.LIBVIRT,
+        title="Kind of source",
+        description="What Source is the name of: a libvirt host, or a folder of disk images.",
     )
     destination: Text = Field(
         title="Destination host",
