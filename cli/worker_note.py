@@ -2,7 +2,8 @@
 """A word for somebody who waits for a run that nobody starts."""
 
 from cli.printing import console
-from deployments.advice import Advice, missing_worker
+from deployments.advice import Advice
+from deployments.workers import missing_worker
 
 
 def tell_of_missing_worker() -> None:

@@ -1,15 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an installation lacks, said without Prefect's client: commands that only look say it too."""
+"""What an installation lacks, and what to do."""
 
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from ruamel.yaml import YAML
-
-from deployments.prefect_api import Api, PrefectApi
 from tradewind.model.record import Record
 
-PROJECT: Final = Path(__file__).parents[1] / "prefect.yaml"
 # Schedules from which on PostgreSQL is advised (docs/operate/controller.md says what was measured).
 MANY: Final = 100
 
@@ -19,28 +14,6 @@ class Advice(Record):
 
     what: str
     remedy: str
-
-
-def pool_name() -> str:
-    """Name the one work pool of prefect.yaml."""
-    document: dict[str, Any] = YAML(typ="safe").load(PROJECT)
-    (name,) = {each["work_pool"]["name"] for each in document["deployments"]}
-    return str(name)
-
-
-def missing_worker(api: Api | None = None) -> Advice | None:
-    """Say that no worker is there to start what is asked for or comes due."""
-    place = f"/work_pools/{pool_name()}/workers/filter"
-    workers = (api or PrefectApi()).ask("POST", place, {})
-    if workers is None:
-        return Advice(what="Prefect has no work pool yet.", remedy="make it: tradewind setup")
-    if any(each["status"] == "ONLINE" for each in workers):
-        return None
-    return Advice(
-        what="No worker runs: what is scheduled, or started on the server, waits.",
-        remedy="start one in this checkout: (set -a; . <(tradewind settings worker);"
-        " TRADEWIND_HOME=$PWD exec prefect worker start --pool tradewind)",
-    )
 
 
 def outgrown_sqlite(scheduled: int, ledger: str) -> Advice | None:

@@ -12,9 +12,8 @@ from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.utilities.callables import parameter_schema
 from ruamel.yaml import YAML
 
-from deployments.advice import PROJECT
-
 ROOT: Final = Path(__file__).parents[1]
+PROJECT: Final = ROOT / "prefect.yaml"
 AUTOMATIONS: Final = ROOT / "deployments" / "automations.yaml"
 SETTINGS: Final = ROOT / "deployments" / "settings"
 

@@ -18,8 +18,8 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType, WorkerStatus
 from prefect.exceptions import ObjectNotFound
 
-from deployments.advice import pool_name
 from deployments.server import told_apart
+from deployments.workers import pool_name
 from tradewind.errors import NotFoundError
 from tradewind.model.record import Record
 

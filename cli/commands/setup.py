@@ -39,7 +39,7 @@ def setup(
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - takes seconds to import
 
     from deployments import automations, installing, server  # noqa: PLC0415
-    from deployments.advice import missing_worker  # noqa: PLC0415
+    from deployments.workers import missing_worker  # noqa: PLC0415
 
     with server.told_apart(), get_client(sync_client=True) as client:
         done = [

@@ -16,7 +16,7 @@ from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.flow_engine import run_flow_sync
 
-from deployments.advice import PROJECT
+from deployments.project import PROJECT
 from deployments.registering import Registration
 from deployments.stored_transfers import StoredTransfers
 from flows.replicate import replicate

@@ -16,7 +16,7 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 
 from cli.commands import drain
-from deployments import advice, automations, installing, server, work_pool
+from deployments import automations, installing, server, work_pool, workers
 from deployments.installing import Installed, What
 from deployments.project import planned
 from deployments.work_pool import Pool, Working
@@ -264,20 +264,20 @@ def test_worker_that_is_missing_is_told_with_the_line_that_starts_one(
     client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(advice, "pool_name", lambda: "idle")
+        patch.setattr(workers, "pool_name", lambda: "idle")
         client.create_work_pool(WorkPoolCreate(name="idle", type="process"))
-        missing = advice.missing_worker()
+        missing = workers.missing_worker()
     assert missing is not None
     assert missing.what.startswith("No worker runs")
     assert "prefect worker start --pool tradewind" in missing.remedy
     client.send_worker_heartbeat("tradewind", "alive")
-    assert advice.missing_worker() is None
+    assert workers.missing_worker() is None
 
 
 @pytest.mark.usefixtures("client")
 def test_server_without_a_pool_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(advice, "pool_name", lambda: "nowhere")
-    missing = advice.missing_worker()
+    monkeypatch.setattr(workers, "pool_name", lambda: "nowhere")
+    missing = workers.missing_worker()
     assert missing is not None
     assert missing.remedy == "make it: tradewind setup"
 
