@@ -8,7 +8,7 @@ from tradewind.nearest import listed
 
 def require_unused_by_transfers(block: str) -> None:
     """Raise BusyError when saved transfers come from a source, or go to a host, of this name."""
-    using = [each.name for each in StoredTransfers().all() if block in each.blocks()]
+    using = [each.name for each in StoredTransfers().all(planned=False) if block in each.blocks()]
     if using:
         raise BusyError(
             f"“{block}” is used by saved transfers: {listed(using, block)}",

@@ -31,30 +31,22 @@ class StoredTransfers:
     def __init__(self, api: Api | None = None) -> None:
         self._api = api or PrefectApi()
 
-    def all(self) -> list[Stored]:
-        """List what is stored, by name."""
+    def all(self, *, planned: bool = True) -> list[Stored]:
+        """List what is stored, by name; without `planned` not when each comes due next."""
         found = list(pages(self._api, "/deployments/filter", {"deployments": _OURS}))
-        coming = self._next_runs({each["id"] for each in found if _comes_due(each)})
+        due = {each["id"] for each in found if planned and _comes_due(each)}
+        coming = self._next_runs(due)
         return [_stored(each, coming.get(each["id"])) for each in found]
 
-    def schedules(self) -> list[Stored]:
+    def schedules(self, *, planned: bool = True) -> list[Stored]:
         """List what comes due by itself, by name."""
-        return [each for each in self.all() if each.when]
-
-    def names(self) -> list[str]:
-        """Name what is stored, and nothing else of it."""
-        found = pages(self._api, "/deployments/filter", {"deployments": _OURS})
-        return [each["name"] for each in found]
-
-    def count(self) -> int:
-        """Say how many are stored."""
-        return int(self._api.ask("POST", "/deployments/count", {"deployments": _OURS}) or 0)
+        return [each for each in self.all(planned=planned) if each.when]
 
     def transfer(self, name: str) -> Stored:
         """Find a stored transfer of one machine; NotFoundError names the nearest."""
         found = self._find(_TRANSFER, name)
         if found is None:
-            there = [each.name for each in self.all() if each.is_transfer]
+            there = [each.name for each in self.all(planned=False) if each.is_transfer]
             raise _unknown(name, there, "transfer")
         return found
 
@@ -89,7 +81,8 @@ class StoredTransfers:
             found = self._find(flow, name)
             if found is not None and found.when:
                 return found
-        raise _unknown(name, [each.name for each in self.schedules()], "schedule")
+        there = [each.name for each in self.schedules(planned=False)]
+        raise _unknown(name, there, "schedule")
 
     def _find(self, flow: str, name: str) -> Stored | None:
         place = f"/deployments/name/{quote(flow, safe='')}/{quote(name, safe='')}"

@@ -66,7 +66,7 @@ def outgrown() -> "Advice | None":
 
     with contextlib.suppress(NotFoundError, OptionError):  # no options yet, and no transfers
         ledger = stored_options("default").sqlite_database_file
-        return outgrown_sqlite(len(StoredTransfers().schedules()), ledger)
+        return outgrown_sqlite(len(StoredTransfers().schedules(planned=False)), ledger)
     return None
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
-from cli.ledgers import ledger_of
+from cli.ledgers import beside, ledger_of
 from cli.options import Json, Options
 from cli.printing import console, moment, show_all
 from cli.transfer_tables import (
@@ -84,10 +84,10 @@ def status(
 def _look(options: str) -> Fleet:
     from tradewind.ledger import kept  # noqa: PLC0415 - it takes half a second to import
 
-    with ledger_of(options) as ledger:
+    with beside(StoredTransfers().all) as stored, ledger_of(options) as ledger:
         replicas, outages = ledger.replicas(), ledger.outages.open()
         waiting = kept.all_kept(ledger)
-    found = standings(replicas, StoredTransfers().all(), datetime.now(UTC), outages)
+        found = standings(replicas, stored.result(), datetime.now(UTC), outages)
     return Fleet(found, outages, waiting)
 
 

@@ -9,7 +9,7 @@ import typer
 
 from cli import transfer_lookup
 from cli.due import Cron, Every, Exact, TimeZone, due, words_of
-from cli.ledgers import ledger_of
+from cli.ledgers import beside, ledger_of
 from cli.options import (
     BandwidthLimit,
     Destination,
@@ -179,9 +179,9 @@ def run(
 @transfer_app.command("list")
 def list_all(options: Options = "default", json: Json = False) -> None:
     """List saved transfers and all replicas, including those of groups."""
-    known = StoredTransfers().all()
-    with ledger_of(options) as ledger:
-        found = standings(ledger.replicas(), known, datetime.now(UTC))
+    with beside(StoredTransfers().all) as stored, ledger_of(options) as ledger:
+        replicas = ledger.replicas()
+        found = standings(replicas, stored.result(), datetime.now(UTC))
     none = "no transfer is stored, and there is no replica: tradewind transfer create"
     show_all(found, transfer_table, json=json, none=none)
 
