@@ -54,7 +54,7 @@ COMMANDS = (
         "Update the replicas of a group of machines.",
     ),
     LazyCommand(
-        "status", "cli.commands.groups:status", "Show each replica's lag and next scheduled run."
+        "status", "cli.commands.status:status", "Show each replica's lag and next scheduled run."
     ),
     LazyCommand(
         "rehearse",

@@ -5,29 +5,63 @@ from typing import Annotated
 
 import typer
 
+from cli import completion
 from tradewind.model.deploy_options import OnBootFailure
 from tradewind.model.hardware import Hardware
 
 Replace = Annotated[bool, typer.Option("--replace", help="Replace what has this name.")]
-BlockName = Annotated[str, typer.Argument(help="Name of the block.")]
+EndpointName = Annotated[
+    str, typer.Argument(help="Name of the block.", autocompletion=completion.endpoints)
+]
+ImagesName = Annotated[
+    str, typer.Argument(help="Name of the block.", autocompletion=completion.image_folders)
+]
 SourceBandwidthLimit = Annotated[
     int | None,
     typer.Option(help="Bandwidth limit in Mbit/s, for all transfers from this host together."),
 ]
-Machine = Annotated[str, typer.Argument(help="Name or UUID of the machine on its source.")]
-Source = Annotated[str, typer.Option("--from", help="Block of the source.")]
-Destination = Annotated[str, typer.Option("--to", help="Endpoint block of the destination.")]
-Options = Annotated[str, typer.Option("--options", help="Block of the provider options.")]
+Machine = Annotated[
+    str,
+    typer.Argument(
+        help="Name or UUID of the machine on its source.", autocompletion=completion.machines
+    ),
+]
+Source = Annotated[
+    str,
+    typer.Option("--from", help="Block of the source.", autocompletion=completion.sources),
+]
+Destination = Annotated[
+    str,
+    typer.Option(
+        "--to", help="Endpoint block of the destination.", autocompletion=completion.endpoints
+    ),
+]
+Options = Annotated[
+    str,
+    typer.Option(
+        "--options",
+        help="Block of the provider options.",
+        autocompletion=completion.option_blocks,
+    ),
+]
 Images = Annotated[bool, typer.Option("--images", help="The source is a disk image block.")]
 Word = Annotated[
     str,
     typer.Argument(
-        metavar="NAME|MACHINE", help="Saved transfer; or, with --from and --to, a machine."
+        metavar="NAME|MACHINE",
+        help="Saved transfer; or, with --from and --to, a machine.",
+        autocompletion=completion.transfers_and_machines,
     ),
 ]
-OptionalSource = Annotated[str | None, typer.Option("--from", help="Block of the source.")]
+OptionalSource = Annotated[
+    str | None,
+    typer.Option("--from", help="Block of the source.", autocompletion=completion.sources),
+]
 OptionalDestination = Annotated[
-    str | None, typer.Option("--to", help="Endpoint block of the destination.")
+    str | None,
+    typer.Option(
+        "--to", help="Endpoint block of the destination.", autocompletion=completion.endpoints
+    ),
 ]
 StoragePools = Annotated[
     list[str] | None,
@@ -65,7 +99,12 @@ HardwareChoices = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 Names = Annotated[
-    list[str] | None, typer.Option("--name", help="Name or UUID of a machine; repeatable.")
+    list[str] | None,
+    typer.Option(
+        "--name",
+        help="Name or UUID of a machine; repeatable.",
+        autocompletion=completion.machines,
+    ),
 ]
 Patterns = Annotated[
     list[str] | None, typer.Option("--pattern", help="Pattern such as 'web-*'; repeatable.")

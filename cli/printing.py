@@ -2,13 +2,16 @@
 """Print a report or a list: for a person, or for a program."""
 
 import json as plain_json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Final, TypeVar
 
 import typer
 from rich.console import Console
 from rich.markdown import Markdown
+from rich.markup import escape
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -56,6 +59,14 @@ def show_all(
 def print_json(found: Sequence[Record]) -> None:
     """Print an array on standard output."""
     typer.echo(plain_json.dumps([each.model_dump(mode="json") for each in found], indent=2))
+
+
+@contextmanager
+def tell_progress(total: int) -> Iterator[Callable[[str], None]]:
+    """Lend what is told of each thing that is done; a terminal shows how many are."""
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("", total=total)
+        yield lambda name: progress.update(bar, advance=1, description=escape(name))
 
 
 def moment(when: datetime | None) -> str:

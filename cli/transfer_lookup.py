@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the words of a transfer command mean: a stored transfer, or a machine between two blocks."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,13 +13,13 @@ from cli.parsing import pairs_of, source_kind
 from cli.transfer_details import ReplicaDisk, TransferDetail
 from cli.transfer_tables import list_transfers
 from deployments.stored import Stored
-from tradewind.errors import NotFoundError, OptionError
+from deployments.stored_transfers import StoredTransfers
+from tradewind.errors import OptionError
 from tradewind.model.ledger import ReplicaState
 from tradewind.model.options import OptionOverrides
 from tradewind.model.record import Record
 from tradewind.model.requests import RemovalRequest, TransferRequest
 from tradewind.model.storage import StorageMap
-from tradewind.nearest import listed
 
 RUNS_SHOWN = 10
 _BACKEND = "backend:"
@@ -35,6 +35,11 @@ def transfer_request(
         overrides=OptionOverrides.model_validate(pairs_of(settings or [])),
         **asked,
     )
+
+
+def default_name(request: TransferRequest) -> str:
+    """Name a transfer that was given no name."""
+    return f"{request.machine}-from-{request.source}-to-{request.destination}"
 
 
 def storage_map(mappings: Sequence[str]) -> StorageMap:
@@ -86,49 +91,9 @@ def _was_typed(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def require_places(request: TransferRequest) -> None:
-    """Look for the blocks, the machine and the pools of a request; say all that is missing."""
-    from blocks.endpoint import LibvirtEndpoint  # noqa: PLC0415 - Prefect takes seconds to import
-    from blocks.loading import load_block  # noqa: PLC0415
-    from blocks.provider_options import ProviderOptionsBlock  # noqa: PLC0415
-    from tasks.environment import open_source  # noqa: PLC0415
-    from tradewind.host.connection import connect  # noqa: PLC0415
-    from tradewind.host.storage import find_pool  # noqa: PLC0415
-    from tradewind.host.validate import require_all  # noqa: PLC0415
-
-    stored = load_block(ProviderOptionsBlock, request.options).options()
-    options = stored.with_overrides(request.overrides)
-    mapped = request.storage_map
-    default = mapped.default or options.default_storage_pool
-    pools = {*mapped.disks.values(), *mapped.backends.values(), *filter(None, [default])}
-
-    def require_machine() -> None:
-        source = open_source(request.source_kind, request.source, options)
-        there = list(source.machines())
-        if not any(request.machine in (machine.id, machine.name) for machine in there):
-            raise NotFoundError(
-                f"no machine “{request.machine}” on {request.source}",
-                f"there are: {listed((machine.name for machine in there), request.machine)}",
-            )
-
-    def require_pools() -> None:
-        access = load_block(LibvirtEndpoint, request.destination).access(options.ssh_key_path)
-        with connect(access) as connection:
-            require_all([_finder(find_pool, connection, pool) for pool in sorted(pools)])
-
-    require_all([require_machine, require_pools])
-
-
-def _finder(find: Callable[[Any, str], object], connection: Any, pool: str) -> Callable[[], object]:
-    return lambda: find(connection, pool)
-
-
 def stored_transfer(name: str) -> Stored:
     """Find a stored transfer by its name; NotFoundError says how else a machine is named."""
-    from deployments.stored_transfers import registration  # noqa: PLC0415 - Prefect takes seconds to import
-
-    with registration() as stored:
-        return stored.transfer(name)
+    return StoredTransfers().transfer(name)
 
 
 def detail(word: str, source: str | None, destination: str | None, options: str) -> TransferDetail:
@@ -176,11 +141,9 @@ class Deletion:
 
     def forget_stored(self) -> None:
         """Remove what is stored in Prefect; the replica has gone before."""
-        from deployments.stored_transfers import registration  # noqa: PLC0415 - Prefect takes seconds
-
-        with registration() as stored:
-            for each in self.stored:
-                stored.delete(each)
+        there = StoredTransfers()
+        for each in self.stored:
+            there.delete(each)
 
 
 def deletion(
@@ -198,14 +161,14 @@ def deletion(
         volumes = ledger.volumes(ledger.find_transfer(*named.place).id) if replica else []
     return Deletion(
         request=RemovalRequest.model_validate(asked),
-        stored=named.stored,
+        stored=_same(named.request),
         has_replica=replica is not None,
         volumes=len(volumes),
     )
 
 
 class _NamedTransfer(Record):
-    """A transfer as it was named, with all that is stored for the same machine."""
+    """A transfer as it was named, with what is stored of it: under its name, or for its machine."""
 
     request: TransferRequest
     stored: tuple[Stored, ...]
@@ -217,19 +180,22 @@ class _NamedTransfer(Record):
 
 
 def _named(word: str, source: str | None, destination: str | None, options: str) -> _NamedTransfer:
-    from deployments.stored_transfers import registration  # noqa: PLC0415 - Prefect takes seconds to import
-
-    with registration() as stored:
-        if is_stored(source, destination):
-            request = stored.transfer(word).transfer
-        else:
-            request = TransferRequest(
-                machine=word, source=source or "", destination=destination or "", options=options
-            )
-        same = tuple(each for each in stored.all() if each.is_transfer and _asks(each, request))
-    if same and source is not None:
+    if is_stored(source, destination):
+        found = stored_transfer(word)
+        return _NamedTransfer(request=found.transfer, stored=(found,))
+    request = TransferRequest(
+        machine=word, source=source or "", destination=destination or "", options=options
+    )
+    same = _same(request)
+    if same:
         request = request.model_copy(update={"source_kind": same[0].transfer.source_kind})
     return _NamedTransfer(request=request, stored=same)
+
+
+def _same(request: TransferRequest) -> tuple[Stored, ...]:
+    """Find all that is stored for a machine, under whatever names."""
+    there = StoredTransfers().all()
+    return tuple(each for each in there if each.is_transfer and _asks(each, request))
 
 
 def _asks(stored: Stored, request: TransferRequest) -> bool:

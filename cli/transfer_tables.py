@@ -10,7 +10,7 @@ from rich.text import Text
 
 from cli.printing import console, moment
 from deployments.stored import Stored
-from tradewind.model.ledger import ReplicaState, TransferState, is_late, lag
+from tradewind.model.ledger import ReplicaState, RunState, TransferState, is_late, lag
 from tradewind.model.outage import OpenOutage
 from tradewind.reports.lag import human_lag
 
@@ -39,10 +39,16 @@ def list_transfers(
     outages: Sequence[OpenOutage] = (),
 ) -> list[ListedTransfer]:
     """Put the ledger's replicas and what Prefect has stored together; replicas first."""
-    return [
-        *(_of_replica(each, schedule_of(each, stored), now, outages) for each in replicas),
-        *_never_run(replicas, stored),
-    ]
+    own: dict[tuple[object, ...], list[Stored]] = {}
+    for each in stored:
+        own.setdefault(each.place(), []).append(each)
+    away = {(each.source, each.destination, each.machine_id): each for each in outages}
+    found = []
+    for replica in replicas:
+        near = [each for place in replica.places() for each in own.get(place, ())]
+        known = _of_replica(replica, schedule_of(replica, near), now, away.get(replica.place))
+        found.append(known)
+    return [*found, *_never_run(replicas, stored)]
 
 
 def schedule_of(replica: ReplicaState, stored: Sequence[Stored]) -> Stored | None:
@@ -52,17 +58,15 @@ def schedule_of(replica: ReplicaState, stored: Sequence[Stored]) -> Stored | Non
 
 
 def _of_replica(
-    replica: ReplicaState, own: Stored | None, now: datetime, outages: Sequence[OpenOutage]
+    replica: ReplicaState, own: Stored | None, now: datetime, outage: OpenOutage | None
 ) -> ListedTransfer:
     behind = lag(replica.consistent, now)
     late = is_late(behind, own.request.get("lag_warning") if own else None)
-    key = (replica.machine_id, replica.source, replica.destination)
-    open_one = [e for e in outages if (e.machine_id, e.source, e.destination) == key]
     known = {
         **replica.model_dump(),
         "lag_seconds": behind,
         "late": late,
-        "outage": open_one[0] if open_one else None,
+        "outage": outage,
     }
     return ListedTransfer.model_validate({**known, **_of_stored(own)})
 
@@ -70,8 +74,9 @@ def _of_replica(
 def _never_run(
     replicas: Sequence[ReplicaState], stored: Sequence[Stored]
 ) -> Iterator[ListedTransfer]:
+    ran = {place for replica in replicas for place in replica.places()}
     for each in stored:
-        if each.is_transfer and not any(each.is_of(replica) for replica in replicas):
+        if each.is_transfer and each.place() not in ran:
             asked = {key: each.request[key] for key in ("machine", "source", "destination")}
             yield ListedTransfer.model_validate({**asked, **_of_stored(each)})
 
@@ -99,6 +104,24 @@ def status_table(found: Sequence[ListedTransfer]) -> Table:
             moment(each.next_run),
         )
     return table
+
+
+def has_failed(each: ListedTransfer) -> bool:
+    """Whether the last run on a replica ended badly, or its process died."""
+    return each.run_state in {RunState.FAILED, RunState.ABANDONED}
+
+
+def totals(found: Sequence[ListedTransfer]) -> str:
+    """Count replicas in a line."""
+    counted = {
+        "late": sum(each.late for each in found),
+        "failed in their last run": sum(map(has_failed, found)),
+        "without a schedule of their own that is on": sum(
+            not each.when or each.paused for each in found
+        ),
+    }
+    replicas = "1 replica" if len(found) == 1 else f"{len(found)} replicas"
+    return ", ".join((replicas, *(f"{count} {what}" for what, count in counted.items())))
 
 
 def transfer_table(found: Sequence[ListedTransfer]) -> Table:

@@ -22,7 +22,7 @@ import libvirt
 from blocks.endpoint import LibvirtEndpoint
 from blocks.loading import block_names, load_block
 from blocks.provider_options import ProviderOptionsBlock
-from deployments import server, work_pool
+from deployments import server, work_pool, workers
 from tradewind.errors import TradewindError
 from tradewind.host.connection import connect
 from tradewind.host.facts import survey
@@ -115,8 +115,7 @@ def _controller() -> Iterator[Finding]:
 
 def _server() -> Iterator[Finding]:
     with work_pool.pool() as found:
-        advice = [*server.look_at(found.client), work_pool.missing_worker()]
-        for each in advice:
+        for each in (*server.look_at(found.client), workers.missing_worker()):
             if each is not None:
                 yield warning(each.what, each.remedy, "settings and work pool of the server")
         for left in found.abandoned():

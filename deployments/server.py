@@ -13,6 +13,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 from prefect.settings import get_current_settings
 
 from deployments import project
+from deployments.advice import Advice
 from deployments.installing import Installed
 from tradewind.errors import AccessRefusedError, ConnectionFailedError, TradewindError
 from tradewind.model.record import Record
@@ -22,13 +23,6 @@ _VACUUM = "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED"
 _RETRIES = "PREFECT_CLIENT_MAX_RETRIES"
 # How Prefect (3.8.8) says that it cannot connect, when it asks for the server's version first.
 _UNREACHABLE = "Failed to reach API at"
-
-
-class Advice(Record):
-    """A setting that should be another, and what to do."""
-
-    what: str
-    remedy: str
 
 
 class SetupResult(Record):

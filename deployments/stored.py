@@ -37,8 +37,10 @@ class Stored(Record):
         """Name the blocks of its source and its destination."""
         return tuple(str(self.request.get(end)) for end in ("source", "destination"))
 
+    def place(self) -> tuple[object, ...]:
+        """Give source, destination and what it calls its machine; a group names none."""
+        return tuple(self.request.get(part) for part in ("source", "destination", "machine"))
+
     def is_of(self, replica: ReplicaState) -> bool:
         """Whether it is for the machine of this replica itself, and not for a group."""
-        ends = (self.request.get("source"), self.request.get("destination"))
-        machines = (replica.machine, replica.machine_id)
-        return ends == replica.place[:2] and self.request.get("machine") in machines
+        return self.place() in replica.places()

@@ -1,102 +1,54 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stored transfers and groups as Prefect keeps them: a deployment for each, as in prefect.yaml."""
+"""Stored transfers and groups as Prefect keeps them: found, paused, resumed, removed.
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+A name is looked up alone. What lists all walks pages; Prefect (3.8) has no answer that leaves out
+a deployment's schema. `registration.py` stores them.
+"""
+
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Final, TypeVar
-from uuid import UUID
+from typing import Any, Final
+from urllib.parse import quote
 
-from prefect import Flow
-from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import DeploymentScheduleCreate
-from prefect.client.schemas.filters import (
-    DeploymentFilter,
-    DeploymentFilterTags,
-    FlowRunFilter,
-    FlowRunFilterState,
-    FlowRunFilterStateType,
-)
-from prefect.client.schemas.objects import (
-    ConcurrencyLimitStrategy,
-    ConcurrencyOptions,
-    StateType,
-)
-from prefect.client.schemas.responses import DeploymentResponse
-from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
-from prefect.client.schemas.sorting import FlowRunSort
-from prefect.exceptions import ObjectNotFound
-
-from deployments.project import planned_for
+from deployments.prefect_api import Api, PrefectApi, pages
 from deployments.stored import Stored
+from deployments.stored_schedules import words
 from tradewind.errors import NotFoundError
-from tradewind.model.record import Record
 from tradewind.nearest import listed
-from tradewind.units import whole_duration
 
 # What tells the deployments that were made by command from those of prefect.yaml.
 TAG: Final = "tradewind-stored"
-# What Prefect does not take in a name.
-_BANNED: Final = str.maketrans(dict.fromkeys("/%&><", "-"))
-_PAGE: Final = 200  # Prefect gives away no more at a time
+# The flow of one machine, and that of a group.
+_TRANSFER: Final = "transfer"
+_GROUP: Final = "replicate"
+_OURS: Final = {"tags": {"all_": [TAG]}}
+_PLANNED: Final = {"state": {"type": {"any_": ["SCHEDULED"]}}}
 
-Schedule = CronSchedule | IntervalSchedule
-T = TypeVar("T")
 
+class StoredTransfers:
+    """What is stored on the server that PREFECT_API_URL names."""
 
-class Registration:
-    """Stores transfers and groups on Prefect's server, with or without a schedule."""
+    def __init__(self, api: Api | None = None) -> None:
+        self._api = api or PrefectApi()
 
-    def __init__(self, client: SyncPrefectClient) -> None:
-        self._client = client
+    def all(self, *, planned: bool = True) -> list[Stored]:
+        """List what is stored, by name; without `planned` not when each comes due next."""
+        found = list(pages(self._api, "/deployments/filter", {"deployments": _OURS}))
+        due = {each["id"] for each in found if planned and _comes_due(each)}
+        coming = self._next_runs(due)
+        return [_stored(each, coming.get(each["id"])) for each in found]
 
-    def add(
-        self, flow: Flow[..., Any], name: str, request: Record, schedule: Schedule | None = None
-    ) -> str:
-        """Store a flow's request under a name, or anew; a run that comes due in another is refused.
-
-        NotFoundError: there is no such work pool.
-        """
-        like = planned_for(flow.name)
-        # Prefect takes any name, and the runs of such a deployment would wait for ever.
-        self._require_pool(like.pool)
-        name = name.translate(_BANNED)
-        when = [DeploymentScheduleCreate(schedule=schedule, active=True)] if schedule else []
-        self._client.create_deployment(
-            flow_id=self._client.create_flow(flow),
-            name=name,
-            entrypoint=like.entrypoint,
-            description=like.description,
-            tags=[*like.tags, TAG],
-            pull_steps=like.pull,
-            work_pool_name=like.pool,
-            job_variables=like.job_variables,
-            # Of a deployment, Prefect does not take null for a field that is left empty.
-            parameters={"request": request.model_dump(mode="json", exclude_none=True)},
-            parameter_openapi_schema=like.schema(),
-            enforce_parameter_schema=True,
-            schedules=when,
-            concurrency_limit=1,
-            concurrency_options=ConcurrencyOptions(
-                collision_strategy=ConcurrencyLimitStrategy.CANCEL_NEW
-            ),
-            paused=False,
-        )
-        return name
-
-    def all(self) -> list[Stored]:
-        """List what is stored, by name."""
-        found = self._deployments()
-        coming = self._next_runs()
-        return [_stored(each, coming.get(each.id)) for each in found]
-
-    def schedules(self) -> list[Stored]:
+    def schedules(self, *, planned: bool = True) -> list[Stored]:
         """List what comes due by itself, by name."""
-        return [each for each in self.all() if each.when]
+        return [each for each in self.all(planned=planned) if each.when]
 
     def transfer(self, name: str) -> Stored:
-        """Find a stored transfer of one machine."""
-        return _named(name, [each for each in self.all() if each.is_transfer], "transfer")
+        """Find a stored transfer of one machine; NotFoundError names the nearest."""
+        found = self._find(_TRANSFER, name)
+        if found is None:
+            there = [each.name for each in self.all(planned=False) if each.is_transfer]
+            raise _unknown(name, there, "transfer")
+        return found
 
     def remove_schedule(self, name: str) -> None:
         """Remove a schedule and the runs that are planned for it; replicas stay.
@@ -107,102 +59,77 @@ class Registration:
         if not found.is_transfer:
             self.delete(found)
             return
-        for each in self._client.read_deployment_schedules(found.id):
-            self._client.delete_deployment_schedule(found.id, each.id)
-        self._client.resume_deployment(found.id)
+        place = f"/deployments/{found.id}"
+        for each in self._api.ask("GET", f"{place}/schedules"):
+            self._api.ask("DELETE", f"{place}/schedules/{each['id']}")
+        self._api.ask("POST", f"{place}/resume_deployment")
 
     def delete(self, stored: Stored) -> None:
         """Forget what is stored, and the runs that are planned for it."""
-        self._client.delete_deployment(stored.id)
+        self._api.ask("DELETE", f"/deployments/{stored.id}")
 
     def pause(self, name: str) -> None:
         """Plan no runs until it is resumed."""
-        self._client.pause_deployment(self._scheduled(name).id)
+        self._api.ask("POST", f"/deployments/{self._scheduled(name).id}/pause_deployment")
 
     def resume(self, name: str) -> None:
         """Plan runs again."""
-        self._client.resume_deployment(self._scheduled(name).id)
+        self._api.ask("POST", f"/deployments/{self._scheduled(name).id}/resume_deployment")
 
     def _scheduled(self, name: str) -> Stored:
-        return _named(name, self.schedules(), "schedule")
+        for flow in (_TRANSFER, _GROUP):
+            found = self._find(flow, name)
+            if found is not None and found.when:
+                return found
+        there = [each.name for each in self.schedules(planned=False)]
+        raise _unknown(name, there, "schedule")
 
-    def _deployments(self) -> list[DeploymentResponse]:
-        ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
-        found = _pages(
-            lambda offset: self._client.read_deployments(
-                deployment_filter=ours, limit=_PAGE, offset=offset
-            )
-        )
-        return sorted(found, key=lambda deployment: deployment.name)
+    def _find(self, flow: str, name: str) -> Stored | None:
+        place = f"/deployments/name/{quote(flow, safe='')}/{quote(name, safe='')}"
+        found = self._api.ask("GET", place) if name else None
+        if found is None or TAG not in found["tags"]:
+            return None
+        coming = self._next_runs({found["id"]} if _comes_due(found) else set())
+        return _stored(found, coming.get(found["id"]))
 
-    def _next_runs(self) -> dict[UUID, datetime]:
-        planned = FlowRunFilter(
-            state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED]))
-        )
-        runs = _pages(
-            lambda offset: self._client.read_flow_runs(
-                flow_run_filter=planned,
-                deployment_filter=DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG])),
-                sort=FlowRunSort.EXPECTED_START_TIME_ASC,
-                limit=_PAGE,
-                offset=offset,
-            )
-        )
-        coming: dict[UUID, datetime] = {}
-        for run in runs:
-            if run.deployment_id and run.expected_start_time:
-                coming.setdefault(run.deployment_id, run.expected_start_time)
+    def _next_runs(self, wanted: set[str]) -> dict[str, datetime]:
+        """Find the earliest planned run of each; no more pages are read than that takes."""
+        coming: dict[str, datetime] = {}
+        if not wanted:
+            return coming
+        ours = {"id": {"any_": [*wanted]}} if len(wanted) == 1 else _OURS
+        for run in self._planned(ours):
+            due = run["expected_start_time"]
+            if run["deployment_id"] in wanted and due:
+                coming.setdefault(run["deployment_id"], datetime.fromisoformat(due))
+            if len(coming) == len(wanted):
+                break
         return coming
 
-    def _require_pool(self, name: str) -> None:
-        try:
-            self._client.read_work_pool(name)
-        except ObjectNotFound:
-            raise NotFoundError(
-                f"Prefect has no work pool “{name}”, which prefect.yaml names",
-                "make it: tradewind setup",
-            ) from None
+    def _planned(self, deployments: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        asked = {
+            "deployments": deployments,
+            "flow_runs": _PLANNED,
+            "sort": "EXPECTED_START_TIME_ASC",
+        }
+        return pages(self._api, "/flow_runs/filter", asked)
 
 
-@contextmanager
-def registration() -> Iterator[Registration]:
-    """Lend what is stored on the server that PREFECT_API_URL names."""
-    with get_client(sync_client=True) as client:
-        yield Registration(client)
+def _unknown(name: str, there: list[str], kind: str) -> NotFoundError:
+    return NotFoundError(f"no {kind} is called “{name}”", f"there are: {listed(there, name)}")
 
 
-def _pages(read: Callable[[int], Sequence[T]]) -> list[T]:
-    found: list[T] = []
-    while page := read(len(found)):
-        found.extend(page)
-        if len(page) < _PAGE:
-            break
-    return found
+def _comes_due(deployment: dict[str, Any]) -> bool:
+    return bool(deployment["schedules"]) and not deployment["paused"]
 
 
-def _named(name: str, among: Sequence[Stored], kind: str) -> Stored:
-    for each in among:
-        if each.name == name:
-            return each
-    there = listed((each.name for each in among), name)
-    raise NotFoundError(f"no {kind} is called “{name}”", f"there are: {there}")
-
-
-def _stored(deployment: DeploymentResponse, coming: datetime | None) -> Stored:
+def _stored(deployment: dict[str, Any], coming: datetime | None) -> Stored:
     return Stored(
-        id=deployment.id,
-        name=deployment.name,
-        flow=(deployment.entrypoint or "").rpartition(":")[2],
-        when=", ".join(_words(each.schedule) for each in deployment.schedules),
-        paused=deployment.paused,
-        request=deployment.parameters.get("request", {}),
-        next_run=None if deployment.paused else coming,
+        id=deployment["id"],
+        name=deployment["name"],
+        flow=(deployment["entrypoint"] or "").rpartition(":")[2],
+        when=", ".join(words(each["schedule"]) for each in deployment["schedules"]),
+        paused=deployment["paused"],
+        request=deployment["parameters"].get("request", {}),
+        next_run=coming,
     )
-
-
-def _words(schedule: Any) -> str:
-    if isinstance(schedule, CronSchedule):
-        return f"{schedule.cron} ({schedule.timezone or 'UTC'})"
-    if isinstance(schedule, IntervalSchedule):
-        return f"every {whole_duration(schedule.interval.total_seconds())}"
-    return str(schedule)

@@ -18,8 +18,8 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, StateType, WorkerStatus
 from prefect.exceptions import ObjectNotFound
 
-from deployments.project import planned
-from deployments.server import Advice, told_apart
+from deployments.server import told_apart
+from deployments.workers import pool_name
 from tradewind.errors import NotFoundError
 from tradewind.model.record import Record
 
@@ -126,24 +126,8 @@ class WorkPool:
 @contextmanager
 def pool() -> Iterator[WorkPool]:
     """Lend the work pool on the server that PREFECT_API_URL names."""
-    (name,) = {each.pool for each in planned()}
     with told_apart(), get_client(sync_client=True) as client:
-        yield WorkPool(client, name)
-
-
-def missing_worker() -> Advice | None:
-    """Say that no worker is there to start what is asked for or comes due."""
-    with pool() as found:
-        try:
-            if found.has_workers():
-                return None
-        except ObjectNotFound:
-            return Advice(what="Prefect has no work pool yet.", remedy="make it: tradewind setup")
-    return Advice(
-        what="No worker runs: what is scheduled, or started on the server, waits.",
-        remedy="start one in this checkout: (set -a; . <(tradewind settings worker);"
-        " TRADEWIND_HOME=$PWD exec prefect worker start --pool tradewind)",
-    )
+        yield WorkPool(client, pool_name())
 
 
 def _working(run: FlowRun) -> TakenRun:

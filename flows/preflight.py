@@ -21,5 +21,5 @@ def preflight(request: PreflightRequest) -> PreflightReport:
     source = load_source(request.transfer, env.options)
     destination = look_at_destination(env)
     found = look_at_machine(source, request)
-    move = look_at_move(env, request, found.machine)
+    move = look_at_move(env, request, found.machine, destination)
     return publish_preflight(preflight_report(request, (*destination, *found.seen, *move)))

@@ -12,6 +12,7 @@ TradewindError
 │   ├── BusyError               another execution owns the transfer or the volume
 │   └── SeveralProblemsError    more than one of these
 ├── ConnectionFailedError       host unreachable or connection lost            (transient)
+│   ├── UnreachableError        a host that did not answer before either: down, or misnamed
 │   └── AccessRefusedError      the host does not accept the key or the account
 ├── HypervisorError             libvirt or QEMU refused an operation
 │   └── HypervisorBusyError     the same operation may succeed a little later  (transient)
@@ -111,6 +112,12 @@ class ConnectionFailedError(TradewindError):
     """A host cannot be reached, or a connection broke."""
 
     transient = True
+
+
+class UnreachableError(ConnectionFailedError):
+    """A host that this process has never reached does not answer: trying again says the same."""
+
+    transient = False
 
 
 class AccessRefusedError(ConnectionFailedError):

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.commands.host_rules import host_rules
-from cli.options import BlockName, Json, Replace, SourceBandwidthLimit
+from cli.options import EndpointName, Json, Replace, SourceBandwidthLimit
 from cli.printing import console, show_all, show_one
 from cli.stored_uses import require_unused_by_transfers
 from tradewind.model.finding import Finding
@@ -34,7 +34,7 @@ endpoint_app = typer.Typer(help="Hosts: sources and destinations.", no_args_is_h
 
 @endpoint_app.command("add")
 def add_endpoint(
-    name: BlockName,
+    name: EndpointName,
     host: Annotated[str, typer.Option(help="Name or address of the KVM host.")],
     username: Annotated[str, typer.Option(help="Account; a member of the groups libvirt and kvm.")],
     key: Annotated[
@@ -147,7 +147,7 @@ class SeenEndpoint(Record):
 
 
 @endpoint_app.command("validate")
-def validate_endpoint(name: BlockName, json: Json = False) -> None:
+def validate_endpoint(name: EndpointName, json: Json = False) -> None:
     """Connect to a host and check what a move needs.
 
     All problems are reported at once. Makes a machine of 1 MiB for the check and removes it again;
@@ -189,7 +189,7 @@ def _show(seen: "SeenEndpoint") -> None:
 
 
 @endpoint_app.command("show")
-def show_endpoint(name: BlockName, json: Json = False) -> None:
+def show_endpoint(name: EndpointName, json: Json = False) -> None:
     """Show a saved host. Its key is never shown."""
     from blocks.endpoint import LibvirtEndpoint  # noqa: PLC0415
     from blocks.loading import load_block  # noqa: PLC0415
@@ -200,13 +200,13 @@ def show_endpoint(name: BlockName, json: Json = False) -> None:
 
 
 @endpoint_app.command("disable")
-def disable_endpoint(name: BlockName) -> None:
+def disable_endpoint(name: EndpointName) -> None:
     """Leave a host out of the sweep of all hosts."""
     _enable(name, wanted=False)
 
 
 @endpoint_app.command("enable")
-def enable_endpoint(name: BlockName) -> None:
+def enable_endpoint(name: EndpointName) -> None:
     """Take a host into the sweep of all hosts again."""
     _enable(name, wanted=True)
 
@@ -223,7 +223,7 @@ def _enable(name: str, *, wanted: bool) -> None:
 
 @endpoint_app.command("remove")
 def remove_endpoint(
-    name: BlockName,
+    name: EndpointName,
     force: Annotated[
         bool, typer.Option("--force", help="Also when saved transfers use it.")
     ] = False,
@@ -262,7 +262,7 @@ def facts_table(name: str, facts: HostFacts) -> Table:
 
 @endpoint_app.command("limit")
 def limit_endpoint(
-    name: BlockName,
+    name: EndpointName,
     transfers: Annotated[
         int, typer.Argument(help="Number of transfers; 0 removes the limit.", min=0)
     ],

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Commands that look at many machines at once."""
 
-from datetime import UTC, datetime
 from typing import Any
 
-from cli.ledgers import ledger_of
 from cli.options import (
     Destination,
     Images,
@@ -18,9 +16,7 @@ from cli.options import (
     Tags,
 )
 from cli.parsing import source_kind
-from cli.printing import console, moment, show, show_all
-from cli.transfer_tables import list_transfers, status_table, tell_of_outages
-from cli.worker_note import tell_of_missing_worker
+from cli.printing import show
 from tradewind.model.groups import GroupReport, GroupRequest, MachineSelection
 from tradewind.reports.groups import group_markdown
 
@@ -80,28 +76,3 @@ def group_request(
         source_kind=source_kind(images=images),
         **asked,
     )
-
-
-def status(options: Options = "default", json: Json = False) -> None:
-    """Show each replica's lag and next scheduled run."""
-    from deployments.stored_transfers import registration  # noqa: PLC0415
-    from tradewind.ledger import kept  # noqa: PLC0415
-
-    with ledger_of(options) as ledger:
-        replicas, outages = ledger.replicas(), ledger.outages.open()
-        waiting = kept.all_kept(ledger)
-    with registration() as stored:
-        found = list_transfers(replicas, stored.all(), datetime.now(UTC), outages)
-    if not json:
-        tell_of_outages(outages)
-    there = [each for each in found if each.machine_id is not None]
-    show_all(there, status_table, json=json, none="no machine was ever transferred")
-    for each in () if json else waiting:
-        console.print(
-            f"{each.domain} on {each.destination} waits for a person since {moment(each.since)}:"
-            f" {each.why} (tradewind kept list)",
-            style="red",
-            markup=False,
-        )
-    if not json and any(each.when and not each.paused for each in found):
-        tell_of_missing_worker()

@@ -6,14 +6,14 @@ from typing import Final
 
 import typer
 
-from cli.options import BlockName
+from cli.options import EndpointName
 from cli.printing import console
 
 _FOLDER: Final = Path(__file__).parents[2] / "deployments" / "hosts"
 _FILES: Final = {"apparmor": "apparmor", "selinux": "selinux.te"}
 
 
-def host_rules(name: BlockName) -> None:
+def host_rules(name: EndpointName) -> None:
     """Print the rule that lets a confined QEMU serve a backup.
 
     Prints a rule for AppArmor or SELinux, whichever the host uses, with the commands that load it.

@@ -10,7 +10,7 @@ from pydantic import Field
 from rich.table import Table
 from rich.text import Text
 
-from cli.options import BlockName, Json, Replace, SourceBandwidthLimit
+from cli.options import ImagesName, Json, Replace, SourceBandwidthLimit
 from cli.printing import console, show_all
 from cli.stored_uses import require_unused_by_transfers
 from tradewind.model.record import Record
@@ -21,7 +21,7 @@ images_app = typer.Typer(help="Folders of disk images as sources.", no_args_is_h
 
 @images_app.command("add")
 def add_images(
-    name: BlockName,
+    name: ImagesName,
     folder: Annotated[Path, typer.Argument(help="Folder with <machine>.toml files.")],
     bandwidth_limit: SourceBandwidthLimit = None,
     replace: Replace = False,
@@ -46,7 +46,7 @@ def add_images(
 
 @images_app.command("remove")
 def remove_images(
-    name: BlockName,
+    name: ImagesName,
     force: Annotated[
         bool, typer.Option("--force", help="Also when saved transfers use it.")
     ] = False,

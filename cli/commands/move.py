@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from cli import parsing
+from cli import completion, parsing
 from cli.commands.packages import AllowUnknownOs, PackagesFolder, folder_of
 from cli.options import (
     Destination,
@@ -104,7 +104,12 @@ def migrate(
 
 
 def answer(
-    machine: Annotated[str, typer.Argument(help="Machine whose move waits for an answer.")],
+    machine: Annotated[
+        str,
+        typer.Argument(
+            help="Machine whose move waits for an answer.", autocompletion=completion.machines
+        ),
+    ],
     decision: Annotated[Answer, typer.Argument(help="The answer.")],
     minutes: Annotated[
         int, typer.Option(help="With postpone: ask again after this many minutes.")

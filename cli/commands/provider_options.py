@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import completion
 from cli.options import Json
 from cli.parsing import pairs_of
 from cli.printing import console, show_one
@@ -17,6 +18,11 @@ from tradewind.nearest import listed
 if TYPE_CHECKING:
     from blocks.provider_options import ProviderOptionsBlock
 
+OptionsName = Annotated[
+    str,
+    typer.Option("--name", help="Name of the block.", autocompletion=completion.option_blocks),
+]
+
 options_app = typer.Typer(help="Provider options.", no_args_is_help=True)
 
 
@@ -25,7 +31,7 @@ def set_options(
     assignments: Annotated[
         list[str], typer.Argument(help="option=value, for example default_storage_pool=default.")
     ],
-    name: Annotated[str, typer.Option(help="Name of the block.")] = "default",
+    name: OptionsName = "default",
 ) -> None:
     """Save provider options. Options that are not named keep their values."""
     from blocks.provider_options import ProviderOptionsBlock  # noqa: PLC0415
@@ -38,7 +44,7 @@ def set_options(
 @options_app.command("unset")
 def unset_options(
     options: Annotated[list[str], typer.Argument(help="Options that get their defaults again.")],
-    name: Annotated[str, typer.Option(help="Name of the block.")] = "default",
+    name: OptionsName = "default",
 ) -> None:
     """Reset provider options to their defaults."""
     from blocks.provider_options import ProviderOptionsBlock  # noqa: PLC0415
@@ -54,7 +60,7 @@ def unset_options(
 
 @options_app.command("show")
 def show_options(
-    name: Annotated[str, typer.Option(help="Name of the block.")] = "default",
+    name: OptionsName = "default",
     json: Json = False,
 ) -> None:
     """Show provider options. Passwords in them are not shown."""
@@ -97,7 +103,7 @@ def import_options(
     file: Annotated[
         Path, typer.Argument(help="INI file with a section libvirt_migration_provider.")
     ],
-    name: Annotated[str, typer.Option(help="Name of the block.")] = "default",
+    name: OptionsName = "default",
 ) -> None:
     """Import provider options from an INI file."""
     from blocks.provider_options import ProviderOptionsBlock  # noqa: PLC0415

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`tradewind setup`: everything that the project needs on a Prefect server."""
 
+import contextlib
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,9 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tradewind.errors import NotFoundError, OptionError
+
 if TYPE_CHECKING:
+    from deployments.advice import Advice
     from deployments.installing import Installed
-    from deployments.server import Advice
 
 console = Console()
 
@@ -35,7 +38,8 @@ def setup(
     """
     from prefect.client.orchestration import get_client  # noqa: PLC0415 - takes seconds to import
 
-    from deployments import automations, installing, server, work_pool  # noqa: PLC0415
+    from deployments import automations, installing, server  # noqa: PLC0415
+    from deployments.workers import missing_worker  # noqa: PLC0415
 
     with server.told_apart(), get_client(sync_client=True) as client:
         done = [
@@ -44,15 +48,26 @@ def setup(
             *installing.deployments(client, reset=reset),
             *automations.install(client, reset=reset),
         ]
-        advice = server.look_at(client)
-    missing = work_pool.missing_worker()
-    advice = advice if missing is None else (*advice, missing)
+        found = (*server.look_at(client), missing_worker(), outgrown())
+    advice = tuple(each for each in found if each is not None)
     if json:
         typer.echo(
             server.SetupResult(installed=tuple(done), advice=advice).model_dump_json(indent=2)
         )
     else:
         _show(done, advice)
+
+
+def outgrown() -> "Advice | None":
+    """Advise another database when more is scheduled than SQLite is good for."""
+    from deployments.advice import outgrown_sqlite  # noqa: PLC0415
+    from deployments.stored_options import stored_options  # noqa: PLC0415
+    from deployments.stored_transfers import StoredTransfers  # noqa: PLC0415
+
+    with contextlib.suppress(NotFoundError, OptionError):  # no options yet, and no transfers
+        ledger = stored_options("default").sqlite_database_file
+        return outgrown_sqlite(len(StoredTransfers().schedules(planned=False)), ledger)
+    return None
 
 
 class SettingsRole(StrEnum):

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.markdown import Markdown
 
+from cli import completion
 from cli.options import Json, Options
 from cli.printing import console, print_json
 from tradewind.reports.sweep import sweep_markdown
@@ -13,7 +14,8 @@ from tradewind.reports.sweep import sweep_markdown
 
 def sweep(
     endpoints: Annotated[
-        list[str] | None, typer.Argument(help="Endpoint blocks. Default: all.")
+        list[str] | None,
+        typer.Argument(help="Endpoint blocks. Default: all.", autocompletion=completion.endpoints),
     ] = None,
     options: Options = "default",
     dry_run: Annotated[

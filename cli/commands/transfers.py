@@ -2,13 +2,13 @@
 """Commands for the transfer of one machine: store it, run it, look at it, take it away."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cli import transfer_lookup
-from cli.commands.schedules import Cron, Every, TimeZone, read_schedule
-from cli.ledgers import ledger_of
+from cli.ledgers import beside, ledger_of
 from cli.options import (
     BandwidthLimit,
     Destination,
@@ -25,10 +25,12 @@ from cli.options import (
     TrackChanges,
     Word,
 )
-from cli.printing import console, show, show_all
+from cli.printing import console, show, show_all, tell_progress
+from cli.schedule_options import Cron, Every, Exact, TimeZone, due, words_of
 from cli.transfer_details import print_detail
 from cli.transfer_tables import list_transfers, transfer_table
 from cli.worker_note import tell_of_missing_worker
+from deployments.stored_transfers import StoredTransfers
 from tradewind.reports.removal import removal_markdown
 from tradewind.reports.transfer import transfer_markdown
 
@@ -49,6 +51,7 @@ def create(
     cron: Cron = None,
     timezone: TimeZone = "UTC",
     every: Every = None,
+    exact: Exact = False,
     options: Options = "default",
     images: Images = False,
     storage: StoragePools = None,
@@ -62,7 +65,8 @@ def create(
     Blocks, machine and pools are looked for first. Nothing is copied yet:
     `tradewind transfer run NAME` does that, or the schedule, with a worker on the pool.
     """
-    from deployments.stored_transfers import registration  # noqa: PLC0415 - Prefect takes seconds to import
+    from deployments.registration import Registration  # noqa: PLC0415
+    from deployments.requirements import require_places  # noqa: PLC0415 - Prefect takes seconds to import
     from flows.transfer import transfer as flow  # noqa: PLC0415
 
     request = transfer_lookup.transfer_request(
@@ -77,14 +81,59 @@ def create(
         bandwidth_limit=bandwidth_limit,
         lag_warning=lag_warning,
     )
-    schedule = read_schedule(cron, timezone, every) if cron or every else None
-    transfer_lookup.require_places(request)
-    with registration() as stored:
-        wanted = name or f"{machine}-from-{source}-to-{destination}"
-        given = stored.add(flow, wanted, request, schedule)
-    due = "it comes due by its schedule, or" if schedule else "run it:"
-    console.print(f"stored: {given}\n{due} tradewind transfer run {given}", markup=False)
+    wanted = name or transfer_lookup.default_name(request)
+    schedule = due(wanted, cron, timezone, every, exact=exact)
+    require_places([request])
+    given = Registration().add(flow, wanted, request, schedule)
+    when = f"due {words_of(schedule, cron)}\nor now:" if schedule else "run it:"
+    console.print(
+        f"stored: {given}\n{when} tradewind transfer run {given}", markup=False, soft_wrap=True
+    )
     if schedule:
+        tell_of_missing_worker()
+
+
+@transfer_app.command("import")
+def import_all(
+    file: Annotated[
+        Path,
+        typer.Argument(help="CSV file; its first line names columns such as machine,from,to."),
+    ],
+    source: OptionalSource = None,
+    destination: OptionalDestination = None,
+    cron: Cron = None,
+    timezone: TimeZone = "UTC",
+    every: Every = None,
+    exact: Exact = False,
+    options: Options = "default",
+    no_check: Annotated[
+        bool, typer.Option("--no-check", help="Save them without connecting to their hosts.")
+    ] = False,
+) -> None:
+    """Save the transfers of a file, one a line. Nothing is saved while a line is wrong.
+
+    Columns are called as the options of `transfer create`: machine, name, from, to, options, cron,
+    timezone, every, exact, images, storage, set, track-changes, bandwidth-limit, lag-warning.
+    Several values of storage and set have “;” between them. What a line leaves empty, the options
+    here say for all. Import it again to update what is saved.
+    """
+    from cli.transfer_file import read_transfers  # noqa: PLC0415 - Prefect takes seconds to import
+    from deployments.registration import NamedRequest, Registration  # noqa: PLC0415
+    from deployments.requirements import require_places  # noqa: PLC0415
+    from flows.transfer import transfer as flow  # noqa: PLC0415
+
+    said = {"from": source, "to": destination, "cron": cron, "every": every}
+    for_all = {column: word for column, word in said.items() if word}
+    for_all |= {"timezone": timezone, "options": options} | ({"exact": "yes"} if exact else {})
+    found = read_transfers(file, for_all)
+    if not no_check:
+        require_places([each.request for each in found])
+    wanted = [NamedRequest(each.name, each.request, each.schedule) for each in found]
+    with tell_progress(len(wanted)) as tell:
+        for given in Registration().add_all(flow, wanted):
+            tell(given)
+    console.print(f"stored: {len(wanted)} transfers; see tradewind transfer list", markup=False)
+    if any(each.schedule for each in wanted):
         tell_of_missing_worker()
 
 
@@ -130,12 +179,9 @@ def run(
 @transfer_app.command("list")
 def list_all(options: Options = "default", json: Json = False) -> None:
     """List saved transfers and all replicas, including those of groups."""
-    from deployments.stored_transfers import registration  # noqa: PLC0415
-
-    with registration() as stored:
-        known = stored.all()
-    with ledger_of(options) as ledger:
-        found = list_transfers(ledger.replicas(), known, datetime.now(UTC))
+    with beside(StoredTransfers().all) as stored, ledger_of(options) as ledger:
+        replicas = ledger.replicas()
+        found = list_transfers(replicas, stored.result(), datetime.now(UTC))
     none = "no transfer is stored, and there is no replica: tradewind transfer create"
     show_all(found, transfer_table, json=json, none=none)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tasks.deploy.morphing import guest_keys_of
 from tasks.environment import WORKER_OS, Environment
 from tasks.step import step
-from tradewind.errors import NotFoundError, TradewindError
+from tradewind.errors import NotFoundError, TradewindError, UnreachableError
 from tradewind.host import facts, validate
 from tradewind.host.storage import volume_sync
 from tradewind.host.target import preflight as host_preflight
@@ -23,8 +23,8 @@ from tradewind.morphing import preflight as guest_preflight
 from tradewind.ports import DataSource
 from tradewind.worker import preflight as worker_preflight
 
-# What depends on the machine's own description.
-_MACHINES_OWN = (Area.GUEST, Area.REPLICA, Area.NEW_MACHINE)
+# What depends on the machine's own description, or on a destination that answers.
+_DEPENDENT = (Area.WORKER, Area.GUEST, Area.REPLICA, Area.NEW_MACHINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +114,16 @@ def _libvirt_of(env: Environment) -> str:
 
 
 def look_at_destination(env: Environment) -> tuple[AreaFindings, ...]:
-    """Look at the host that would receive the machine."""
-    return (
-        _seen(Area.DESTINATION, lambda: _destination(env), _libvirt_of(env)),
-        _seen(Area.WORKER, lambda: _worker(env), _libvirt_of(env)),
-    )
+    """Look at the host that would receive the machine; nothing else of one that is away."""
+    looked_at = _libvirt_of(env)
+    try:
+        found = AreaFindings(area=Area.DESTINATION, findings=_destination(env))
+    except UnreachableError as failure:
+        away = validate.problems(failure, looked_at)
+        return (AreaFindings(area=Area.DESTINATION, findings=away),)
+    except TradewindError as failure:
+        found = AreaFindings(area=Area.DESTINATION, findings=validate.problems(failure, looked_at))
+    return found, _seen(Area.WORKER, lambda: _worker(env), looked_at)
 
 
 def look_at_machine(source: DataSource, request: PreflightRequest) -> InspectedMachine:
@@ -141,10 +146,13 @@ def look_at_machine(source: DataSource, request: PreflightRequest) -> InspectedM
 
 
 def look_at_move(
-    env: Environment, request: PreflightRequest, machine: VirtualMachine | None
+    env: Environment,
+    request: PreflightRequest,
+    machine: VirtualMachine | None,
+    destination: Sequence[AreaFindings],
 ) -> tuple[AreaFindings, ...]:
-    """Look at the volumes and the new machine, as they would become."""
-    if machine is None:
+    """Look at the volumes and the new machine, as they would become, where both ends answered."""
+    if machine is None or Area.WORKER not in {each.area for each in destination}:
         return ()
     return (
         _seen(
@@ -164,5 +172,5 @@ def preflight_report(request: PreflightRequest, areas: Sequence[AreaFindings]) -
         source=request.transfer.source,
         destination=request.transfer.destination,
         areas=tuple(areas),
-        skipped=tuple(area for area in _MACHINES_OWN if area not in seen),
+        skipped=tuple(area for area in _DEPENDENT if area not in seen),
     )

@@ -54,6 +54,7 @@ def running(folder: Path, settings: Mapping[str, str]) -> Iterator[Server]:
         "PREFECT_HOME": str(folder),
         "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database}",
         "PREFECT_SERVER_UI_ENABLED": "false",
+        "PYTHONTZPATH": "",  # deployments/settings/server.env says why
         **settings,
     }
     with subprocess.Popen(argv, env=environment) as server:

@@ -17,7 +17,8 @@ from prefect.client.schemas.sorting import FlowRunSort
 from prefect.flow_engine import run_flow_sync
 
 from deployments.project import PROJECT
-from deployments.stored_transfers import Registration
+from deployments.registration import Registration
+from deployments.stored_transfers import StoredTransfers
 from flows.replicate import replicate
 from flows.transfer import transfer
 from tasks.operate.missed_runs import skip_missed_runs
@@ -43,17 +44,17 @@ def pool(client: SyncPrefectClient) -> Iterator[None]:
 
 
 @pytest.fixture
-def schedules(client: SyncPrefectClient, pool: None) -> Iterator[Registration]:
-    registration = Registration(client)
-    yield registration
-    for each in registration.all():
-        registration.delete(each)
+def schedules(pool: None) -> Iterator[StoredTransfers]:
+    stored = StoredTransfers()
+    yield stored
+    for each in stored.all():
+        stored.delete(each)
 
 
 def test_schedule_is_deployed_as_the_project_says(
-    client: SyncPrefectClient, schedules: Registration
+    client: SyncPrefectClient, schedules: StoredTransfers
 ) -> None:
-    name = schedules.add(transfer, "a/web-from-old-to-new", REQUEST, HOURLY)
+    name = Registration().add(transfer, "a/web-from-old-to-new", REQUEST, HOURLY)
     assert name == "a-web-from-old-to-new"
     made = client.read_deployment_by_name(f"transfer/{name}")
     assert made.entrypoint == "flows/transfer.py:transfer"
@@ -70,22 +71,22 @@ def test_schedule_is_deployed_as_the_project_says(
     assert made.concurrency_options.collision_strategy is ConcurrencyLimitStrategy.CANCEL_NEW
 
 
-def test_schedule_that_is_added_again_is_changed(schedules: Registration) -> None:
-    schedules.add(transfer, "web", REQUEST, HOURLY)
+def test_schedule_that_is_added_again_is_changed(schedules: StoredTransfers) -> None:
+    Registration().add(transfer, "web", REQUEST, HOURLY)
     schedules.pause("web")
     nightly = CronSchedule(cron="0 2 * * *", timezone="Europe/Berlin")
-    schedules.add(transfer, "web", REQUEST.model_copy(update={"lag_warning": 5}), nightly)
+    Registration().add(transfer, "web", REQUEST.model_copy(update={"lag_warning": 5}), nightly)
     (only,) = schedules.all()
     assert (only.when, only.paused) == ("0 2 * * * (Europe/Berlin)", False)
     assert only.request["lag_warning"] == 5
 
 
-def test_schedule_is_paused_resumed_and_removed(schedules: Registration) -> None:
+def test_schedule_is_paused_resumed_and_removed(schedules: StoredTransfers) -> None:
     group = GroupRequest.model_validate(
         {"machines": {"tags": ["nightly"]}, "source": "old", "destination": "new"}
     )
-    schedules.add(transfer, "web", REQUEST, HOURLY)
-    schedules.add(replicate, "nightly", group, HOURLY)
+    Registration().add(transfer, "web", REQUEST, HOURLY)
+    Registration().add(replicate, "nightly", group, HOURLY)
     schedules.pause("web")
     assert [(each.name, each.paused) for each in schedules.all()] == [
         ("nightly", False),
@@ -96,8 +97,8 @@ def test_schedule_is_paused_resumed_and_removed(schedules: Registration) -> None
     assert [(each.name, each.paused) for each in schedules.all()] == [("web", False)]
 
 
-def test_transfer_that_lost_its_schedule_stays_stored(schedules: Registration) -> None:
-    schedules.add(transfer, "web", REQUEST, HOURLY)
+def test_transfer_that_lost_its_schedule_stays_stored(schedules: StoredTransfers) -> None:
+    Registration().add(transfer, "web", REQUEST, HOURLY)
     schedules.pause("web")
     schedules.remove_schedule("web")
     assert schedules.schedules() == []
@@ -107,17 +108,17 @@ def test_transfer_that_lost_its_schedule_stays_stored(schedules: Registration) -
     with pytest.raises(NotFoundError, match="no schedule is called “web”"):
         schedules.pause("web")
     # Stored anew with a schedule, and again without one.
-    schedules.add(transfer, "web", REQUEST, HOURLY)
+    Registration().add(transfer, "web", REQUEST, HOURLY)
     assert [each.name for each in schedules.schedules()] == ["web"]
-    schedules.add(transfer, "web", REQUEST)
+    Registration().add(transfer, "web", REQUEST)
     assert schedules.schedules() == []
     schedules.delete(stored)
     with pytest.raises(NotFoundError, match="no transfer is called “web”"):
         schedules.transfer("web")
 
 
-def test_next_run_is_told(client: SyncPrefectClient, schedules: Registration) -> None:
-    schedules.add(transfer, "web", REQUEST, HOURLY)
+def test_next_run_is_told(client: SyncPrefectClient, schedules: StoredTransfers) -> None:
+    Registration().add(transfer, "web", REQUEST, HOURLY)
     (only,) = schedules.all()
     plan(client, only.id, datetime.now(UTC), datetime.now(UTC) + timedelta(hours=3))
     (only,) = schedules.all()
@@ -125,15 +126,16 @@ def test_next_run_is_told(client: SyncPrefectClient, schedules: Registration) ->
     assert timedelta() < only.next_run - datetime.now(UTC) <= timedelta(hours=1)
 
 
-def test_unknown_schedule_is_named_with_those_there_are(schedules: Registration) -> None:
-    schedules.add(transfer, "web", REQUEST, HOURLY)
+def test_unknown_schedule_is_named_with_those_there_are(schedules: StoredTransfers) -> None:
+    Registration().add(transfer, "web", REQUEST, HOURLY)
     with pytest.raises(NotFoundError, match=r"“db”\n.*there are: web"):
         schedules.pause("db")
 
 
-def test_schedule_without_a_work_pool_is_refused(client: SyncPrefectClient) -> None:
+@pytest.mark.usefixtures("client")
+def test_schedule_without_a_work_pool_is_refused() -> None:
     with pytest.raises(NotFoundError, match="tradewind setup"):
-        Registration(client).add(transfer, "web", REQUEST, HOURLY)
+        Registration().add(transfer, "web", REQUEST, HOURLY)
 
 
 @flow

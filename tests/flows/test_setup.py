@@ -3,17 +3,20 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
-from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentUpdate
+from prefect.client.schemas.actions import (
+    DeploymentScheduleCreate,
+    DeploymentUpdate,
+    WorkPoolCreate,
+)
 from prefect.client.schemas.objects import State, StateType
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 
 from cli.commands import drain
-from deployments import automations, installing, server, work_pool
+from deployments import automations, installing, server, work_pool, workers
 from deployments.installing import InstallAction, Installed
 from deployments.project import planned
 from deployments.work_pool import TakenRun, WorkPool
@@ -261,19 +264,20 @@ def test_worker_that_is_missing_is_told_with_the_line_that_starts_one(
     client: SyncPrefectClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(WorkPool, "has_workers", lambda _pool: False)
-        missing = work_pool.missing_worker()
+        patch.setattr(workers, "pool_name", lambda: "idle")
+        client.create_work_pool(WorkPoolCreate(name="idle", type="process"))
+        missing = workers.missing_worker()
     assert missing is not None
     assert missing.what.startswith("No worker runs")
     assert "prefect worker start --pool tradewind" in missing.remedy
     client.send_worker_heartbeat("tradewind", "alive")
-    assert work_pool.missing_worker() is None
+    assert workers.missing_worker() is None
 
 
 @pytest.mark.usefixtures("client")
 def test_server_without_a_pool_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(work_pool, "planned", lambda: [SimpleNamespace(pool="nowhere")])
-    missing = work_pool.missing_worker()
+    monkeypatch.setattr(workers, "pool_name", lambda: "nowhere")
+    missing = workers.missing_worker()
     assert missing is not None
     assert missing.remedy == "make it: tradewind setup"
 

@@ -13,10 +13,12 @@ from tradewind.errors import (
     BadInputError,
     BusyError,
     ConnectionFailedError,
+    HostKeyError,
     HypervisorBusyError,
     HypervisorError,
     IntegrityError,
     StreamError,
+    UnreachableError,
     WriterError,
 )
 
@@ -62,6 +64,8 @@ def test_it_is_not_tried_for_ever(failing: Failing) -> None:
         BadInputError,
         BusyError,
         AccessRefusedError,
+        HostKeyError,
+        UnreachableError,
         HypervisorError,
         WriterError,
         IntegrityError,

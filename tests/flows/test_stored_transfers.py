@@ -14,8 +14,8 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import WorkPoolCreate
 
 import cli.main
-import tradewind.host.connection
-from deployments.stored_transfers import Registration
+import deployments.requirements
+from deployments.stored_transfers import StoredTransfers
 from tests.fakes.flow_stage import Stage
 from tests.fakes.libvirt_fakes import FakeConnection
 from tests.fakes.prefect_server import Server
@@ -40,7 +40,7 @@ def pool() -> Iterator[None]:
     with get_client(sync_client=True) as client:
         client.create_work_pool(WorkPoolCreate(name="tradewind", type="process"))
         yield
-        stored = Registration(client)
+        stored = StoredTransfers()
         for each in stored.all():
             stored.delete(each)
         client.delete_work_pool("tradewind")
@@ -60,7 +60,7 @@ def ready(
     def connect(_access: HostAccess) -> Iterator[FakeConnection]:
         yield stage.host
 
-    monkeypatch.setattr(tradewind.host.connection, "connect", connect)
+    monkeypatch.setattr(deployments.requirements, "connect", connect)
     yield stage
     Path(place).unlink(missing_ok=True)
 
@@ -169,6 +169,36 @@ def test_a_schedule_comes_and_goes_and_keeps_it_from_being_deleted(run: Run) -> 
     code, _, err = run("transfer", "delete", "web01", *ENDS, "--yes")
     assert code == 0, err
     assert listed(run) == []
+
+
+def test_a_file_of_transfers_is_stored_whole_or_not_at_all(run: Run, tmp_path: Path) -> None:
+    fleet = tmp_path / "fleet.csv"
+    words = ("transfer", "import", str(fleet), *ENDS)
+    fleet.write_text("machine,name\nweb01,a\nnobody,b\n")
+    code, _, err = run(*words, "--every", "4h")
+    assert code == 2
+    assert "no machine “nobody” on kept" in err
+    assert listed(run) == []
+    fleet.write_text("machine,name,cron,exact\nweb01,a,,\nweb01,b,0 2 * * *,yes\n")
+    code, out, err = run(*words, "--every", "4h")
+    assert (code, out.splitlines()[0]) == (
+        0,
+        "stored: 2 transfers; see tradewind transfer list",
+    ), err
+    found = json.loads(run("schedule", "list", "--json")[1])
+    assert [(each["name"], each["when"]) for each in found] == [
+        ("a", "every 4 h"),
+        ("b", "0 2 * * * (UTC)"),
+    ]
+
+
+def test_a_cron_line_is_spread_and_said(run: Run) -> None:
+    code, out, err = run("transfer", "create", "web01", *ENDS, "--cron", "0 2 * * *", "--name", "w")
+    assert code == 0, err
+    (line,) = json.loads(run("schedule", "list", "--json")[1])
+    minute, _, rest = line["when"].partition(" ")
+    assert (int(minute) in range(10), rest) == (True, "2 * * * (UTC)")
+    assert f"due {line['when']}" in out
 
 
 def test_stored_transfer_that_never_ran_is_deleted(run: Run) -> None:

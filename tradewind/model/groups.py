@@ -50,7 +50,9 @@ class GroupRequest(Record):
         "block “Tradewind Disk Images”.",
     )
     source_kind: SourceKind = Field(
-        SourceKind.LIBVIRT, title="Kind of source", description="Kind of block that Source names."
+        SourceKind.LIBVIRT,
+        title="Kind of source",
+        description="What Source is the name of: a libvirt host, or a folder of disk images.",
     )
     destination: Text = Field(
         title="Destination host",

@@ -139,6 +139,10 @@ class ReplicaState(TransferState):
         """Source, destination and the machine's id: what a transfer is known by."""
         return self.source, self.destination, self.machine_id
 
+    def places(self) -> tuple[tuple[str, str, str], ...]:
+        """Give the same with either word that a request may have for the machine."""
+        return (self.source, self.destination, self.machine), self.place
+
 
 def lag(consistent: datetime | None, now: datetime) -> float | None:
     """Return how many seconds a replica is behind its machine; None when it equals no point."""

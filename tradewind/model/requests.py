@@ -32,7 +32,9 @@ class TransferRequest(Record):
         "block “Tradewind Disk Images”.",
     )
     source_kind: SourceKind = Field(
-        SourceKind.LIBVIRT, title="Kind of source", description="Kind of block that Source names."
+        SourceKind.LIBVIRT,
+        title="Kind of source",
+        description="What Source is the name of: a libvirt host, or a folder of disk images.",
     )
     destination: Text = Field(
         title="Destination host",
@@ -103,17 +105,9 @@ class ReplicaName(Record):
     )
 
 
-# Bases are read from the right: a form asks for the machine first, then how it shall arrive.
-class DeployRequest(DeployOptions, ReplicaName):
-    """Turn the replica of one machine into a running machine."""
+class RehearsalChoice(Record):
+    """Whether a deployment is only tried, and where."""
 
-    start: bool = Field(True, title="Start", description="Start the machine when it is ready.")
-    prove_boot: bool = Field(
-        True,
-        title="Prove the boot",
-        description="Watch the machine until it proves that it booted; undo the deployment if "
-        "it does not.",
-    )
     rehearse: bool = Field(
         False,
         title="Rehearse",
@@ -132,6 +126,35 @@ class DeployRequest(DeployOptions, ReplicaName):
         description="IPv4 subnet of the network that is made; not one that the host uses.",
     )
 
+    @field_validator("rehearsal_subnet")
+    @classmethod
+    def _is_a_subnet(cls, value: str) -> str:
+        try:
+            net = IPv4Network(value)
+        except ValueError as error:
+            raise OptionError(
+                f"rehearsal_subnet: {error}", "name a subnet such as 192.168.231.0/24"
+            ) from None
+        if net.prefixlen > SMALLEST_SUBNET:
+            raise OptionError(
+                f"rehearsal_subnet: {value} has no room for a machine", "name a larger one"
+            )
+        return value
+
+
+# Bases are read from the right: a form asks for the machine first, whether it is only tried, and
+# then how it shall arrive.
+class DeployRequest(DeployOptions, RehearsalChoice, ReplicaName):
+    """Turn the replica of one machine into a running machine."""
+
+    start: bool = Field(True, title="Start", description="Start the machine when it is ready.")
+    prove_boot: bool = Field(
+        True,
+        title="Prove the boot",
+        description="Watch the machine until it proves that it booted; undo the deployment if "
+        "it does not.",
+    )
+
     @model_validator(mode="after")
     def _can_be_rehearsed(self) -> Self:
         if not self.rehearse:
@@ -147,21 +170,6 @@ class DeployRequest(DeployOptions, ReplicaName):
                 "leave start and prove_boot on",
             )
         return self
-
-    @field_validator("rehearsal_subnet")
-    @classmethod
-    def _is_a_subnet(cls, value: str) -> str:
-        try:
-            net = IPv4Network(value)
-        except ValueError as error:
-            raise OptionError(
-                f"rehearsal_subnet: {error}", "name a subnet such as 192.168.231.0/24"
-            ) from None
-        if net.prefixlen > SMALLEST_SUBNET:
-            raise OptionError(
-                f"rehearsal_subnet: {value} has no room for a machine", "name a larger one"
-            )
-        return value
 
     @property
     def title(self) -> str:

@@ -14,7 +14,7 @@ from typing import Final
 import paramiko
 from paramiko.ssh_exception import IncompatiblePeer
 
-from tradewind.errors import ConnectionFailedError, HostKeyError
+from tradewind.errors import ConnectionFailedError, HostKeyError, UnreachableError
 from tradewind.remote.hostkey import KEY_TYPES, PinnedKey, PublicKey, algorithms, refusal
 
 # Seconds between messages that keep firewalls from forgetting the connection, and after which an
@@ -29,6 +29,10 @@ _CIPHERS: Final = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-c
 # ConnectionFailedError.
 ConnectTcp = Callable[[str, int, float], AbstractContextManager[socket.socket]]
 
+# Where this process was answered. A host that is away from there may come back, with what it was
+# lent; one that never answered is down or misnamed, and nothing of ours is on it yet.
+_answered: Final[set[tuple[str, int]]] = set()
+
 logging.getLogger("paramiko").setLevel(logging.WARNING)
 # Whatever the transport logs it also raises; a host that is still booting would fill the log with
 # stack traces.
@@ -37,12 +41,17 @@ logging.getLogger("paramiko.transport").setLevel(logging.CRITICAL)
 
 @contextlib.contextmanager
 def directly(address: str, port: int, timeout: float) -> Iterator[socket.socket]:
-    """Lend a TCP connection of our own; the plainest `Dial`."""
+    """Lend a TCP connection of our own; the plainest `Dial`.
+
+    UnreachableError where this process was never answered, else ConnectionFailedError.
+    """
     try:
         connection = socket.create_connection((address, port), timeout)
     except (OSError, UnicodeError) as error:
         # UnicodeError: a host name that cannot be encoded for DNS.
-        raise _unreachable(f"{address}:{port}", error) from None
+        kind = ConnectionFailedError if (address, port) in _answered else UnreachableError
+        raise kind(*_reason(f"{address}:{port}", error)) from None
+    _answered.add((address, port))
     with contextlib.closing(connection):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNANSWERED * 1000)
@@ -175,23 +184,21 @@ def _offers(
             yield key
 
 
-def _unreachable(where: str, error: OSError | UnicodeError) -> ConnectionFailedError:
+def _reason(where: str, error: OSError | UnicodeError) -> tuple[str, str]:
+    """Say why nothing answers there, and what to do."""
     host = where.rpartition(":")[0]
     if isinstance(error, (socket.gaierror, UnicodeError)):
-        return ConnectionFailedError(
-            f"{where}: the name {host} cannot be resolved", "check the spelling and the DNS"
-        )
+        return f"{where}: the name {host} cannot be resolved", "check the spelling and the DNS"
     if isinstance(error, ConnectionRefusedError):
-        return ConnectionFailedError(
+        return (
             f"{where}: nothing listens there (connection refused)",
             "start the SSH server, or correct the port",
         )
     if isinstance(error, TimeoutError):
-        return ConnectionFailedError(
-            f"{where}: no answer in time", "see that the host is up and no firewall drops port"
+        return (
+            f"{where}: no answer in time",
+            "see that the host is up and no firewall drops port",
         )
     if error.errno in {errno.EHOSTUNREACH, errno.ENETUNREACH}:
-        return ConnectionFailedError(
-            f"{where}: no route to the host", "check the address, the network and the host"
-        )
-    return ConnectionFailedError(f"{where}: {error.strerror or error}", "see that the host is up")
+        return f"{where}: no route to the host", "check the address, the network and the host"
+    return f"{where}: {error.strerror or error}", "see that the host is up"

@@ -446,7 +446,7 @@ def test_settings_are_what_prefect_accepts(
         monkeypatch.setenv(name, value)
     read = Settings()
     names = set(read.to_environment_variables(exclude_unset=True))
-    ours = {"TRADEWIND_HOME", "TRADEWIND_FOLDERS"}
+    ours = {"TRADEWIND_HOME", "TRADEWIND_FOLDERS", "PYTHONTZPATH"}
     said = {line.partition("=")[0] for line in lines} - ours
     assert said <= names
     if role == "server":

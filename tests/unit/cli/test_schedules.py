@@ -11,7 +11,8 @@ from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 from rich.console import Console
 from rich.table import Table
 
-from cli.commands.schedules import read_schedule, schedule_table
+from cli.commands.schedules import schedule_table
+from cli.schedule_options import read_schedule
 from cli.transfer_tables import (
     ListedTransfer,
     list_transfers,

@@ -21,10 +21,12 @@ from tradewind.errors import (
     KeyMaterialError,
     LateError,
     RemoteCommandError,
+    UnreachableError,
 )
 from tradewind.model.host import Worker
 from tradewind.model.run import Purpose
 from tradewind.ports import Remote
+from tradewind.remote.handshake import directly
 from tradewind.remote.shell import (
     Shell,
     connect,
@@ -237,12 +239,23 @@ def test_the_offered_key_is_a_line_that_can_be_pinned(server: Server) -> None:
 
 def test_no_listener_is_said(server: Server) -> None:
     port = free_port()
-    with pytest.raises(ConnectionFailedError, match=f"127.0.0.1:{port}: nothing listens"):
+    with pytest.raises(UnreachableError, match=f"127.0.0.1:{port}: nothing listens") as caught:
         connect("127.0.0.1", port, "root", server.key, server.host_key()).__enter__()
+    assert not caught.value.transient
+
+
+def test_a_host_that_answered_before_may_come_back(server: Server) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        port = there.getsockname()[1]
+        with directly("127.0.0.1", port, 5):
+            pass
+    with pytest.raises(ConnectionFailedError, match="nothing listens") as caught:
+        directly("127.0.0.1", port, 5).__enter__()
+    assert caught.value.transient
 
 
 def test_a_name_that_is_not_there_is_said(server: Server) -> None:
-    with pytest.raises(ConnectionFailedError, match=r"no-such-host\.invalid cannot be resolved"):
+    with pytest.raises(UnreachableError, match=r"no-such-host\.invalid cannot be resolved"):
         connect("no-such-host.invalid", 22, "root", server.key, server.host_key()).__enter__()
 
 

@@ -21,7 +21,7 @@ _FORMATS: Final = ("raw", "qcow2")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class LoaderChoice:
     """The firmware's files, and the format that they want their store in.
 
     `unmeasured` says why there are no files.
@@ -37,7 +37,7 @@ def choose(
     machine: VirtualMachine,
     final: FinalDomain,
     loaders: Sequence[str],
-) -> Wanted:
+) -> LoaderChoice:
     """Find the firmware that libvirt would start the machine with, or each that it may choose.
 
     A host may have many: of 2 and 4 MiB, raw and qcow2, for Secure Boot, SEV or TDX, some of them
@@ -51,10 +51,10 @@ def choose(
             for loader in (loaders if chosen is None else [chosen.code])
         ]
     except NotFoundError as error:
-        return Wanted((), "", error.message)
+        return LoaderChoice((), "", error.message)
     # Where nothing is said, a store has the format of the code beside it (qemu_firmware.c).
     said = chosen.store_format if chosen else ""
-    return Wanted(tuple(code), said or (code[0].format if code else ""))
+    return LoaderChoice(tuple(code), said or (code[0].format if code else ""))
 
 
 def _chosen(
@@ -67,7 +67,7 @@ def _chosen(
     return native.firmware(command_line)
 
 
-def misfit(wanted: Wanted, variables: UefiVariables) -> str:
+def misfit(wanted: LoaderChoice, variables: UefiVariables) -> str:
     """Say why the host's firmware cannot use a variable store; empty when each of it can.
 
     Code and variables of edk2 are the two parts of one flash image, whose size is a power of two
