@@ -40,7 +40,9 @@ def _mounts(plan: HostPlan) -> list[str]:
     """Return what is seen where: pairs of a source and a target."""
     kvm = Path("/dev/kvm")
     words = [str(plan.folder / "kvm"), str(kvm)] if kvm.exists() else []
-    folders = [Path("/", name) for name in files.MOUNTED]
+    # An older system may lack one (swtpm's), and nothing can be made in a tree that is shared.
+    has = files.system(plan)
+    folders = [Path("/", name) for name in files.MOUNTED if (has / name).is_dir()]
     # A state folder below /tmp, say, is out of sight as soon as /tmp is mounted over: that last.
     for folder in sorted(folders, key=settings.state_folder.is_relative_to):
         words += [str(plan.folder / folder.relative_to("/")), str(folder)]

@@ -164,7 +164,7 @@ def test_a_debian_11_host_is_a_source(the_lab: Lab, bullseye: LabHost) -> None:
             there = hosts.volume_file(the_lab.destination, planned.volume.name)
             hosts.assert_same_contents(machine.image(target), there)
         tiny.start(machine)
-        words = ("preflight", machine.name, "--from", OLD, "--to", site.DESTINATION)
+        words = ("preflight", machine.name, "--from", OLD, "--to", site.DESTINATION, "--json")
         said = Tradewind().run(*words)
         assert said.status != 0
         assert "incremental-backup" in said.stdout
