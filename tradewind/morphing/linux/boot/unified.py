@@ -20,13 +20,7 @@ from tradewind.shell_programs import program
 CMDLINE: Final = "/etc/kernel/cmdline"
 _UKIFY_CONF: Final = "/etc/kernel/uki.conf"
 _UNIFY: Final = program(__file__, "unify.sh")
-_FIND: Final = """
-PATH=$PATH:/usr/lib/systemd:/lib/systemd
-command -v ukify >/dev/null && echo ukify
-command -v objcopy >/dev/null && dracut --help 2>/dev/null | grep -qe --kernel-cmdline &&
-    echo dracut
-exit 0
-"""
+_FIND: Final = program(__file__, "find_unified_builders.sh")
 # A signing key of the guest's own, SecureBootPrivateKey= or SecureBootCertificateName=: ukify(1).
 _KEY: Final = "SecureBoot"
 
