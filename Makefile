@@ -2,6 +2,9 @@
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
 UV_VERSION := 0.13.9
+# The oldest that is here, as CI has it; a distribution's python3 may be older than all of them. Each is
+# tried: pyenv has commands for those too that are not chosen.
+PYTHON = $(firstword $(foreach each,3.11 3.12 3.13 3.14,$(shell python$(each) -c 'print("python$(each)")' 2>/dev/null)))
 # The certificates that this machine trusts, not a bundle of uv's own.
 export UV_SYSTEM_CERTS := 1
 # Tests and flow runs are many short processes; each would compile our modules anew.
@@ -82,15 +85,16 @@ system: ## the system packages (Debian, SUSE, Red Hat families)
 venv: .venv/.stamp ## the Python environment, exactly as locked
 
 .venv/.stamp: requirements.lock pyproject.toml
-	@test -x .uv/bin/uv || (python3 -m venv .uv && .uv/bin/pip install -q uv==$(UV_VERSION))
-	.uv/bin/uv venv -q --clear --python 3.11 .venv
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 to 3.14 is here: run deployments/install-system-packages"; exit 1; }
+	@test -x .uv/bin/uv || ($(PYTHON) -m venv .uv && .uv/bin/pip install -q uv==$(UV_VERSION))
+	.uv/bin/uv venv -q --clear --python $(PYTHON) .venv
 	.uv/bin/uv pip sync -q --compile-bytecode --require-hashes requirements.lock
 	.uv/bin/uv pip install -q --no-deps -e .
 	@touch $@
 
 .PHONY: lock
 lock: ## resolve the dependencies anew into requirements.lock
-	.uv/bin/uv pip compile -q --generate-hashes --no-annotate --python-version 3.11 \
+	.uv/bin/uv pip compile -q --universal --generate-hashes --no-annotate --python-version 3.11 \
 	  pyproject.toml --group pyproject.toml:dev -o requirements.lock
 
 .PHONY: fix
