@@ -96,6 +96,7 @@ HardwareChoices = Annotated[
         " (docs/howto/choose-the-hardware.md).",
     ),
 ]
+EvenIfUsed = Annotated[bool, typer.Option("--force", help="Also when saved transfers use it.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 Names = Annotated[

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.commands.host_rules import host_rules
-from cli.options import EndpointName, Json, Replace, SourceBandwidthLimit
+from cli.options import EndpointName, EvenIfUsed, Json, Replace, SourceBandwidthLimit
 from cli.printing import console, show_all, show_one
 from cli.stored_uses import require_unused_by_transfers
 from tradewind.model.finding import Finding
@@ -224,9 +224,7 @@ def _enable(name: str, *, wanted: bool) -> None:
 @endpoint_app.command("remove")
 def remove_endpoint(
     name: EndpointName,
-    force: Annotated[
-        bool, typer.Option("--force", help="Also when saved transfers use it.")
-    ] = False,
+    force: EvenIfUsed = False,
 ) -> None:
     """Remove a saved host. Nothing on the host itself is changed."""
     from blocks.endpoint import LibvirtEndpoint  # noqa: PLC0415

@@ -10,7 +10,7 @@ from pydantic import Field
 from rich.table import Table
 from rich.text import Text
 
-from cli.options import ImagesName, Json, Replace, SourceBandwidthLimit
+from cli.options import EvenIfUsed, ImagesName, Json, Replace, SourceBandwidthLimit
 from cli.printing import console, show_all
 from cli.stored_uses import require_unused_by_transfers
 from tradewind.model.record import Record
@@ -47,9 +47,7 @@ def add_images(
 @images_app.command("remove")
 def remove_images(
     name: ImagesName,
-    force: Annotated[
-        bool, typer.Option("--force", help="Also when saved transfers use it.")
-    ] = False,
+    force: EvenIfUsed = False,
 ) -> None:
     """Remove a saved folder of disk images. The folder itself stays."""
     from blocks.disk_images import DiskImageFolder  # noqa: PLC0415
